@@ -1,0 +1,1 @@
+"""Engines, the gateway in front of them, and the mirror that serves the store as a hub."""

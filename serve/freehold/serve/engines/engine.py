@@ -1,0 +1,54 @@
+"""What the gateway knows of an engine: an OpenAI-compatible endpoint with a name and a state."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Protocol
+
+
+class EngineState(StrEnum):
+    """Life of an engine. Only `READY` takes requests."""
+
+    STARTING = "starting"
+    PROBING = "probing"
+    READY = "ready"
+    RESTARTING = "restarting"
+    DRAINING = "draining"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Engine(Protocol):
+    """One engine, whoever starts it. The gateway reads the properties on every request: they must be cheap."""
+
+    @property
+    def name(self) -> str:
+        """Model name that clients send."""
+
+    @property
+    def upstream_model(self) -> str:
+        """Model name that the engine itself expects; differs from `name` for some remote engines only."""
+
+    @property
+    def base_url(self) -> str:
+        """Root that ends before `/v1`, without a trailing slash."""
+
+    @property
+    def state(self) -> EngineState: ...
+
+    @property
+    def detail(self) -> str:
+        """One line on why it is not ready; empty when it is."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers the engine wants on every request (authorization of a remote endpoint)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """`system_fingerprint` of what answers; empty while unknown."""
+
+    async def start(self) -> None:
+        """Begin to start and return; watch `state`. Called once."""
+
+    async def stop(self) -> None:
+        """Stop for good, leaving nothing behind."""
