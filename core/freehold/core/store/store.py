@@ -174,6 +174,13 @@ class Store:
             if newest[artifact.name] != artifact.id and artifact.id not in parents and not self.is_in_use(artifact)
         ]
 
+    def collect(self) -> None:
+        """Delete what `leftovers` and `superseded` list."""
+        for folder in self.leftovers():
+            shutil.rmtree(folder)
+        for artifact in self.superseded():
+            self.remove(artifact)
+
     def _use_lock(self, artifact: Artifact) -> Path:
         return self._locks / f"use-{artifact.id}.lock"
 

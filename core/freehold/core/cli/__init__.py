@@ -1,0 +1,1 @@
+"""The root command line. Verbs come in through the entry-point group `freehold.commands`."""
