@@ -1,0 +1,1 @@
+"""Getting a model: sources, verified and resumable transfer, the lock, GGUF import."""
