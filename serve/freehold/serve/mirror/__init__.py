@@ -1,0 +1,1 @@
+"""The mirror: the store, served read-only with the Hub's own HTTP API."""
