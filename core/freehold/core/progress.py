@@ -111,8 +111,6 @@ class _RichBar:
         self._progress.stop()
 
 
-
-
 @contextmanager
 def phase(label: str, stream: TextIO | None = None) -> Iterator[None]:
     """Print `label …` now and `label: 3.2 s` at the end; `label: failed after 3.2 s` when it raises."""

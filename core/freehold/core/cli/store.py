@@ -7,7 +7,8 @@ import typer
 from freehold.core.cli.options import Format, FormatOption, YesOption, examples
 from freehold.core.cli.output import print_fields, print_json, print_rows
 from freehold.core.errors import IntegrityError
-from freehold.core.progress import ByteBar, hint, human_bytes
+from freehold.core.progress import ByteBar, hint, human_bytes, phase
+from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
 from freehold.core.store import Artifact, Store
 
@@ -142,6 +143,7 @@ def probe(reference: ReferenceArgument) -> None:
 
     store = _store()
     artifact = store.get(reference)
-    computed = probe_reference(artifact.path, allow_remote_code="remote-code" in artifact.lineage.allowed)
+    with phase(f"Computing the reference of {artifact.id}"), quiet_libraries():
+        computed = probe_reference(artifact.path, allow_remote_code="remote-code" in artifact.lineage.allowed)
     store.update_lineage(artifact, artifact.lineage.model_copy(update={"probe": computed}))
     print(f"{artifact.id}: {len(computed.prompts)} prompts recorded")

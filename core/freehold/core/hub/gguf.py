@@ -126,10 +126,8 @@ def _convert(source: Path, target: Path, metadata: GgufMetadata) -> None:
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-        from transformers.utils import logging
     except ImportError as error:
         raise _missing(error.name or "transformers") from error
-    logging.disable_progress_bar()
     config = GgufConfig(gguf_file=source.name, dequantize=True)
     model = AutoModelForCausalLM.from_pretrained(
         source.parent, gguf_file=source.name, quantization_config=config, dtype=torch.bfloat16

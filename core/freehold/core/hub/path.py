@@ -21,7 +21,9 @@ class PathSource:
 
     def resolve(self) -> Snapshot:
         if not self._path.exists():
-            raise NotFoundError(f"No file or folder {self._path}", next_step="Check the path; `ls` shows what is there.")
+            raise NotFoundError(
+                f"No file or folder {self._path}", next_step="Check the path; `ls` shows what is there."
+            )
         found = [(path.relative_to(self._root).as_posix(), path.stat()) for path in self._files()]
         if not found:
             raise NotFoundError(f"{self._path} is empty", next_step="Name a folder that holds a model.")

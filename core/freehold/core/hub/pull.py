@@ -21,6 +21,7 @@ from freehold.core.hub.snapshot import RemoteFile, Snapshot
 from freehold.core.hub.sources import Request, open_request
 from freehold.core.probe.reference import try_probe_reference
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
+from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, FileRecord, Lineage, ProbeReference, SourceRecord, Staging, Step, Store
 from freehold.core.store.digest import content_digest, hash_file
@@ -166,7 +167,7 @@ def _build_result(
     Staging(staging.result).discard()
     staging.result.mkdir(parents=True)
     if selection.gguf:
-        with phase(f"Importing {selection.gguf.path} (dequantizing to bfloat16)"):
+        with phase(f"Importing {selection.gguf.path} (dequantizing to bfloat16)"), quiet_libraries():
             step, license_id = import_gguf(
                 staging.download / selection.gguf.path,
                 staging.result,
@@ -191,7 +192,7 @@ def _hash_folder(folder: Path) -> tuple[FileRecord, ...]:
 def _probe(folder: Path, options: PullOptions) -> ProbeReference:
     if not options.probe:
         return ProbeReference(status="not-computed", reason="skipped by --no-probe")
-    with phase("Computing the golden-probe reference (transformers, float32)"):
+    with phase("Computing the golden-probe reference (transformers, float32)"), quiet_libraries():
         reference = try_probe_reference(folder, allow_remote_code=options.allowed.remote_code)
     if reference.status != "computed":
         hint(f"{reference.reason}.")

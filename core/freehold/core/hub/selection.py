@@ -75,7 +75,13 @@ def select(snapshot: Snapshot, allowed: Allowed, gguf_name: str | None = None) -
         # Mistral publishes the same weights twice; vLLM and transformers both read `model*.safetensors`.
         twice = whole_folder and path.match("consolidated*.safetensors")
         is_code = path.suffix in CODE and not allowed.remote_code
-        out = path.suffix in unwanted or path.parts[0] in OTHER_FOLDERS or is_code or twice or path.name == ".gitattributes"
+        out = (
+            path.suffix in unwanted
+            or path.parts[0] in OTHER_FOLDERS
+            or is_code
+            or twice
+            or path.name == ".gitattributes"
+        )
         (dropped if out else kept).append(file)
     return Selection(tuple(sorted(kept, key=lambda file: file.size_bytes)), tuple(dropped))
 

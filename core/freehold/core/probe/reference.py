@@ -33,7 +33,6 @@ def probe_reference(folder: Path, *, allow_remote_code: bool = False) -> ProbeRe
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
     except ImportError as error:
         raise EnvironmentProblem(
             "No golden-probe reference",
@@ -42,7 +41,6 @@ def probe_reference(folder: Path, *, allow_remote_code: bool = False) -> ProbeRe
         ) from error
     _check_is_causal(folder)
     _check_memory(folder)
-    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=allow_remote_code)
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, trust_remote_code=allow_remote_code

@@ -159,7 +159,9 @@ class Store:
 
     def leftovers(self) -> list[Path]:
         """Folders that no process works on: staging whose lock is free, and artifacts without a lineage."""
-        staged = [folder for folder in _folders(self._staging) if not in_use(self._locks / f"staging-{folder.name}.lock")]
+        staged = [
+            folder for folder in _folders(self._staging) if not in_use(self._locks / f"staging-{folder.name}.lock")
+        ]
         broken = [folder for folder in _folders(self._artifacts) if not (folder / LINEAGE_FILE).is_file()]
         return staged + broken
 

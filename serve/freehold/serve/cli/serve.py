@@ -1,0 +1,48 @@
+"""`freehold serve [freehold.yaml | MODEL]`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from freehold.core.cli.options import OfflineOption, examples
+
+app = typer.Typer()
+
+EXAMPLES = examples(
+    "freehold serve",
+    "freehold serve deployment.yaml --check",
+    "freehold serve smollm2-135m-instruct --port 8080 --max-model-len 2048",
+)
+
+
+@app.command(epilog=EXAMPLES)
+def serve(
+    target: Annotated[str, typer.Argument(metavar="[CONFIG|MODEL]", help="A YAML file, or one model.")] = "freehold.yaml",
+    host: Annotated[str | None, typer.Option(help="Address the gateway listens on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port the gateway listens on; 0 takes a free one.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name that clients send; with MODEL only.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16; with MODEL only.")] = None,
+    max_model_len: Annotated[int | None, typer.Option(help="Context window in tokens; with MODEL only.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the config and everything it names, then exit.")] = False,
+    offline: OfflineOption = False,
+) -> None:
+    """Start engines and put the gateway in front of them.
+
+    With MODEL (a name in the store, a catalogue id, a hub repository or a path), a model that is not in the store yet
+    is pulled first.
+    """
+    from freehold.core.settings import load_settings
+    from freehold.serve.deployment import from_file, from_model
+    from freehold.serve.running import check_deployment, run_deployment
+
+    settings = load_settings().with_offline(offline)
+    if Path(target).suffix in (".yaml", ".yml"):
+        config = from_file(Path(target), host=host, port=port, name=name, dtype=dtype, max_model_len=max_model_len)
+    else:
+        config = from_model(target, settings, host=host, port=port, name=name, dtype=dtype, max_model_len=max_model_len)
+    if check:
+        check_deployment(config, settings)
+        print(f"{target}: {len(config.models)} model(s), no problems")
+        return
+    run_deployment(config, settings)

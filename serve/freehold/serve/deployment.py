@@ -1,0 +1,60 @@
+"""From the command line to one DeploymentConfig: a file, or a single model by name."""
+
+from pathlib import Path
+from typing import Any
+
+from freehold.core.errors import NotFoundError, UserError
+from freehold.core.hub.pull import PullOptions, pull
+from freehold.core.settings import Settings
+from freehold.core.store import Artifact, Store
+from freehold.serve.config import DeploymentConfig, load_config, parse_config
+
+MODEL_OPTIONS = ("name", "dtype", "max_model_len")
+
+
+def from_file(path: Path, *, host: str | None, port: int | None, **model_options: Any) -> DeploymentConfig:
+    """The config file, with the listening address overridden. Raises UserError on options that only fit one model."""
+    given = [f"--{option.replace('_', '-')}" for option in MODEL_OPTIONS if model_options[option] is not None]
+    if given:
+        raise UserError(
+            f"{', '.join(given)} cannot be combined with a config file",
+            why="it may hold several models",
+            next_step=f"Write it into {path}, under that model's `engine`.",
+        )
+    config = load_config(path)
+    changes = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    return config.model_copy(update={"gateway": config.gateway.model_copy(update=changes)})
+
+
+def from_model(
+    model: str,
+    settings: Settings,
+    *,
+    host: str | None,
+    port: int | None,
+    name: str | None,
+    dtype: str | None,
+    max_model_len: int | None,
+) -> DeploymentConfig:
+    """A deployment of one model, pulled first when the store does not hold it."""
+    artifact = _find_or_pull(model, settings)
+    engine = {"dtype": dtype, "maxModelLen": max_model_len}
+    gateway = {"host": host, "port": port}
+    served = {"artifact": artifact.id, "engine": _given(engine)}
+    return parse_config({"models": {name or artifact.name: served}, "gateway": _given(gateway)}, "The command line")
+
+
+def _find_or_pull(model: str, settings: Settings) -> Artifact:
+    store = Store(settings.store_root)
+    found = store.find(model)
+    if found:
+        return found
+    try:
+        return pull(model, PullOptions(), settings, store)
+    except NotFoundError as error:
+        near = ", ".join(artifact.id for artifact in store.artifacts()) or "nothing yet"
+        raise NotFoundError(error.what, why=f"{error.why}; the store holds {near}", next_step=error.next_step) from error
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

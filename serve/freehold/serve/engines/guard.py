@@ -1,0 +1,91 @@
+"""The guard: stands between `freehold serve` and an engine so that no process outlives its parent.
+
+Run as `python -m freehold.serve.engines.guard --grace 20 -- COMMAND …` with a pipe as standard input. It leads its own
+session. The kernel closes the pipe when the parent goes, however it is killed; the guard then ends the engine and
+everything that the engine started. Orphans of the engine come back to the guard, since it is a subreaper (prctl(2)).
+"""
+
+import argparse
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+ORPHANED_GRACE_S = 5.0
+"""Nobody waits for an engine whose parent is gone."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run a command; end it and all its descendants with the parent.")
+    parser.add_argument("--grace", type=float, default=20.0, help="seconds between SIGTERM and SIGKILL")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    return guard(command, arguments.grace)
+
+
+def guard(command: list[str], grace_s: float) -> int:
+    """Run `command` to its end, until SIGTERM, or until standard input closes. Returns its exit status."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    # preexec_fn is safe here: the guard has one thread.
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, 9))
+    grace = _wait_for_reason(child, woken, grace_s)
+    _end_descendants(child, grace)
+    status = child.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _wait_for_reason(child: "subprocess.Popen[bytes]", woken: int, grace_s: float) -> float:
+    """Block until there is a reason to end; returns the grace that this reason allows."""
+    parent = sys.stdin.fileno()
+    while child.poll() is None:
+        readable, _, _ = select.select([parent, woken], [], [])
+        if parent in readable and not os.read(parent, 4096):
+            return ORPHANED_GRACE_S
+        if woken in readable and set(os.read(woken, 4096)) & {signal.SIGTERM, signal.SIGINT}:
+            return grace_s
+    return 0.0
+
+
+def _end_descendants(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
+    if child.poll() is None:
+        child.terminate()
+        deadline = time.monotonic() + grace_s
+        while child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    # Descendants may start others while they are being killed: go on until there is none.
+    while remaining := [process for process in psutil.Process().children(recursive=True) if _is_alive(process)]:
+        for process in remaining:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(remaining, timeout=1)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

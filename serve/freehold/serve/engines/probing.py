@@ -1,0 +1,60 @@
+"""The golden probe against a running engine, over its OpenAI API."""
+
+import math
+from typing import Any
+
+import aiohttp
+
+from freehold.core.errors import EngineError
+from freehold.core.probe.compare import EngineAnswer, Verdict, compare
+from freehold.core.store import ProbeReference
+from freehold.core.store.lineage import PromptProbe
+
+TOP_LOGPROBS = 20
+"""vLLM's default `--max-logprobs`."""
+TIMEOUT_S = 300.0
+"""The first requests compile kernels on some engines."""
+
+
+async def probe_engine(
+    session: aiohttp.ClientSession, base_url: str, model: str, reference: ProbeReference, *, quantized_online: bool
+) -> Verdict:
+    """Ask the fixed prompts and compare. Raises EngineError if the engine does not answer them."""
+    answers = [await _answer(session, base_url, model, prompt) for prompt in reference.prompts]
+    return compare(reference, answers, quantized_online=quantized_online)
+
+
+async def _answer(session: aiohttp.ClientSession, base_url: str, model: str, prompt: PromptProbe) -> EngineAnswer:
+    rendered = None
+    if prompt.messages is not None:
+        body = {
+            "messages": list(prompt.messages),
+            "max_tokens": 1,
+            "temperature": 0,
+            "return_token_ids": True,
+        }
+        reply = await _post(session, f"{base_url}/v1/chat/completions", {"model": model} | body)
+        rendered = tuple(reply["prompt_token_ids"])
+    forced = [*prompt.prompt_token_ids, *(position.token_id for position in prompt.positions)]
+    body = {"prompt": forced, "max_tokens": 1, "temperature": 0, "prompt_logprobs": TOP_LOGPROBS}
+    reply = await _post(session, f"{base_url}/v1/completions", {"model": model} | body)
+    positions = reply["choices"][0]["prompt_logprobs"][len(prompt.prompt_token_ids) :]
+    return EngineAnswer(rendered, tuple(_by_token(position) for position in positions))
+
+
+def _by_token(position: dict[str, dict[str, float | None]]) -> dict[int, float]:
+    # A broken kernel yields NaN, which JSON writers turn into null; NaN never passes the comparison.
+    return {int(token): math.nan if (p := entry["logprob"]) is None else p for token, entry in position.items()}
+
+
+async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as response:
+            if response.status != 200:
+                raise EngineError(
+                    f"The engine answered {response.status} to the golden probe", why=(await response.text())[:500]
+                )
+            reply: dict[str, Any] = await response.json()
+            return reply
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise EngineError("The engine did not answer the golden probe", why=str(error) or repr(error)) from error

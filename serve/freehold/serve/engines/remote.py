@@ -1,0 +1,94 @@
+"""A remote engine: any OpenAI-compatible endpoint that somebody else runs."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+
+import aiohttp
+
+from freehold.core.errors import ConfigError
+from freehold.serve.config import RemoteEngine as RemoteConfig
+from freehold.serve.engines.engine import EngineState
+
+CHECK_INTERVAL_S = 5.0
+CHECK_TIMEOUT_S = 5.0
+
+
+class RemoteEngine:
+    """Ready while its `/v1/models` answers; looked at every five seconds."""
+
+    def __init__(self, name: str, config: RemoteConfig, environ: Mapping[str, str] = os.environ) -> None:
+        self._name = name
+        self._config = config
+        self._headers = _authorization(name, config, environ)
+        self._state = EngineState.STARTING
+        self._detail = "not asked yet"
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def upstream_model(self) -> str:
+        return self._config.model or self._name
+
+    @property
+    def base_url(self) -> str:
+        return self._config.base_url
+
+    @property
+    def state(self) -> EngineState:
+        return self._state
+
+    @property
+    def detail(self) -> str:
+        return self._detail
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+    @property
+    def fingerprint(self) -> str:
+        return ""  # what answers there is not ours to vouch for
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._watch(), name=f"watch {self._name}")
+
+    async def stop(self) -> None:
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._state = EngineState.STOPPED
+
+    async def _watch(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout, headers=dict(self._headers), trust_env=True) as session:
+            while True:
+                self._state, self._detail = await self._check(session)
+                await asyncio.sleep(CHECK_INTERVAL_S)
+
+    async def _check(self, session: aiohttp.ClientSession) -> tuple[EngineState, str]:
+        try:
+            async with session.get(f"{self.base_url}/v1/models") as response:
+                if response.status == 200:
+                    return EngineState.READY, ""
+                return EngineState.RESTARTING, f"{self.base_url}/v1/models answers {response.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return EngineState.RESTARTING, f"{self.base_url} does not answer: {error or type(error).__name__}"
+
+
+def _authorization(name: str, config: RemoteConfig, environ: Mapping[str, str]) -> dict[str, str]:
+    if config.api_key_from is None:
+        return {}
+    variable = config.api_key_from.env
+    if not environ.get(variable):
+        raise ConfigError(
+            "A secret is missing",
+            [f"models.{name}.engine.apiKeyFrom.env: the environment variable {variable} is not set"],
+            next_step=f"Run `export {variable}=…` before `freehold serve`.",
+        )
+    return {"Authorization": f"Bearer {environ[variable]}"}

