@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from freehold.core.errors import EngineError
 from freehold.core.progress import hint
@@ -47,26 +48,30 @@ async def _run(config: DeploymentConfig, settings: Settings) -> None:
         hint(f"Draining: running requests have up to {config.gateway.drain_timeout_s:.0f} s …")
 
 
-class serving:  # noqa: N801 - reads as a verb where it is used
-    """Async context manager: a deployment that runs inside the block, and is drained and stopped at its end."""
-
-    def __init__(self, config: DeploymentConfig, settings: Settings) -> None:
-        self._config = config
-        self._fleet: Fleet = build_fleet(config, settings, Store(settings.store_root), hint)
-        self._gateway = GatewayServer(self._fleet.engines, config.gateway)
-        self._began = time.monotonic()
-
-    async def __aenter__(self) -> "serving":
-        self._began = time.monotonic()
-        await self._gateway.start()
-        hint(f"Gateway on {self._gateway.url} (models answer 503 until they are ready)")
-        await self._fleet.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._gateway.stop()
-        await self._fleet.stop()
+@asynccontextmanager
+async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator["Deployment"]:
+    """A deployment that runs inside the block, and is drained and stopped at its end."""
+    fleet = build_fleet(config, settings, Store(settings.store_root), hint)
+    gateway = GatewayServer(fleet.engines, config.gateway)
+    deployment = Deployment(fleet, gateway)
+    try:
+        await gateway.start()
+        hint(f"Gateway on {gateway.url} (a model answers 503 until it is ready)")
+        await fleet.start()
+        yield deployment
+    finally:
+        await gateway.stop()
+        await fleet.stop()
         hint("Stopped.")
+
+
+class Deployment:
+    """Engines and the gateway in front of them, running."""
+
+    def __init__(self, fleet: Fleet, gateway: GatewayServer) -> None:
+        self._fleet = fleet
+        self._gateway = gateway
+        self._began = time.monotonic()
 
     @property
     def url(self) -> str:
@@ -84,5 +89,7 @@ class serving:  # noqa: N801 - reads as a verb where it is used
         ready = [engine.name for engine in engines if engine.state is EngineState.READY]
         if not ready:
             reasons = "; ".join(f"{engine.name}: {engine.detail}" for engine in engines)
-            raise EngineError("No engine became ready", why=reasons, next_step="Run `freehold doctor`, or read the logs.")
+            raise EngineError(
+                "No engine became ready", why=reasons, next_step="Run `freehold doctor`, or read the logs."
+            )
         hint(f"Ready after {time.monotonic() - self._began:.1f} s: {', '.join(ready)} at {self.url}/v1")
