@@ -100,10 +100,15 @@ class Incoming:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def write(self, block: bytes | memoryview) -> None:
-        """Append a block. A view of a writable buffer is copied, so the caller may use it again at once.
+    def caught_up(self, timeout_s: float) -> bool:
+        """Whether the partial is hashed; until then `write` soon blocks. Waits at most so long."""
+        return self._hash.caught_up(timeout_s)
 
-        Blocks of about 1 MiB are the fastest. Raises IntegrityError as soon as more arrives than was promised.
+    def write(self, block: bytes | memoryview) -> None:
+        """Append a block; it is with the kernel when this returns, so a kill does not lose it.
+
+        A view of a writable buffer is copied for the hash, so the caller may use it again at once. Raises
+        IntegrityError as soon as more arrives than was promised.
         """
         if self._written + len(block) > self._file.size_bytes:
             self._discard(f"more than the promised {self._file.size_bytes} bytes arrived")

@@ -13,7 +13,6 @@ from freehold.core.hub.receive import Incoming
 from freehold.core.hub.snapshot import RemoteFile
 from freehold.core.progress import ByteProgress, hint, human_bytes
 
-BLOCK_BYTES = 1 << 20
 TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 PROGRESS_BYTES = 16 << 20
@@ -42,6 +41,10 @@ def transfer(
     Raises what the HTTP client raises once the retries are spent, CancelledError when `stopped` is set.
     """
     position, failures = incoming.offset, 0
+    # A connection that nobody reads from is cut by the other side, so the partial is hashed before there is one.
+    while not incoming.caught_up(timeout_s=0.5):
+        if stopped.is_set():
+            raise CancelledError
     while position < file.size_bytes:
         began = position
         try:
@@ -74,19 +77,10 @@ def _blocks(url: str, headers: dict[str, str], position: int) -> Iterator[bytes]
         hf_raise_for_status(response)
         # A server that ignores ranges sends the whole file again; what is here already is passed over.
         skip = position - _start(response, position)
-        gathered: list[bytes] = []
-        size = 0
         for chunk in response.iter_raw():
-            if skip:
-                passed = min(skip, len(chunk))
-                chunk, skip = chunk[passed:], skip - passed
-            gathered.append(chunk)
-            size += len(chunk)
-            if size >= BLOCK_BYTES:
-                yield b"".join(gathered)
-                gathered, size = [], 0
-        if size:
-            yield b"".join(gathered)
+            passed = min(skip, len(chunk))
+            skip -= passed
+            yield chunk[passed:] if passed else chunk
 
 
 def _start(response: httpx2.Response, position: int) -> int:

@@ -1,0 +1,37 @@
+"""What every test gets: a home of its own and no network but loopback."""
+
+from pathlib import Path
+
+import pytest
+from pytest_socket import socket_allow_hosts
+
+pytest_plugins = ("fixtures.models", "fixtures.mirrors", "fixtures.faulty_hub")
+
+FROM_OUTSIDE = (
+    "HF_TOKEN",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "FREEHOLD_OFFLINE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, for this process and for the children that a test starts."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
+    monkeypatch.setenv("FREEHOLD_HOME", str(folder / "freehold"))
+    monkeypatch.setenv("HF_HOME", str(folder / "huggingface"))
+    for name in FROM_OUTSIDE:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return folder
+
+
+def pytest_runtest_setup() -> None:
+    """pytest-socket lifts this again after each test."""
+    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
