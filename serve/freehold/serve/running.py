@@ -12,6 +12,7 @@ from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.engines.orphans import end_orphans
 from freehold.serve.engines.fleet import Fleet, build_fleet
 from freehold.serve.gateway.server import GatewayServer
 
@@ -51,6 +52,8 @@ async def _run(config: DeploymentConfig, settings: Settings) -> None:
 @asynccontextmanager
 async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator["Deployment"]:
     """A deployment that runs inside the block, and is drained and stopped at its end."""
+    if ended := end_orphans():
+        hint(f"Ended {len(ended)} engine process(es) whose `freehold serve` was killed.")
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
     gateway = GatewayServer(fleet.engines, config.gateway)
     deployment = Deployment(fleet, gateway)
@@ -83,13 +86,13 @@ class Deployment:
         return self._fleet.engines
 
     async def until_ready(self) -> None:
-        """Return when every engine is ready or has failed. Raises EngineError if none is ready."""
+        """Return when every engine has settled. Raises EngineError if all have failed."""
         await self._fleet.until_settled()
         engines = self._fleet.engines.values()
         ready = [engine.name for engine in engines if engine.state is EngineState.READY]
-        if not ready:
+        if all(engine.state is EngineState.FAILED for engine in engines):
             reasons = "; ".join(f"{engine.name}: {engine.detail}" for engine in engines)
             raise EngineError(
                 "No engine became ready", why=reasons, next_step="Run `freehold doctor`, or read the logs."
             )
-        hint(f"Ready after {time.monotonic() - self._began:.1f} s: {', '.join(ready)} at {self.url}/v1")
+        hint(f"Ready after {time.monotonic() - self._began:.1f} s: {', '.join(ready) or 'nothing'} at {self.url}/v1")

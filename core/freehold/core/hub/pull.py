@@ -42,7 +42,7 @@ class PullOptions:
     """Name of the artifact; None derives it from the model."""
     gguf: str | None = None
     """Which GGUF file of a repository that holds several."""
-    allowed: Allowed = Allowed()
+    allowed: Allowed = field(default_factory=Allowed)
     allow_unverified_tokenizer: bool = False
     probe: bool = True
     """Compute the golden-probe reference."""

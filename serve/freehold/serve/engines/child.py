@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from freehold.serve.engines.diagnosis import read_tail
+from freehold.serve.engines.orphans import leash_environment
 
 GUARD = "freehold.serve.engines.guard"
 GRACE_S = 20.0
@@ -37,7 +38,7 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=env,
+                env={**env, **leash_environment()},
                 start_new_session=True,
                 close_fds=True,
             )

@@ -80,7 +80,7 @@ _SYMPTOMS = (
         "Install a newer engine (`freehold engine install vllm==X`) and name it in `engine.python`.",
     ),
     _symptom(
-        r"trust_remote_code|requires you to execute the configuration file",
+        r"pass the argument `?trust_remote_code|requires you to execute the configuration file",
         "the model needs code of its own repository",
         "Pull it again with `--allow-remote-code` if you trust that code.",
     ),
@@ -102,12 +102,15 @@ _SYMPTOMS = (
 )
 
 _PREFIX = re.compile(r"^\((?:\w|[- :])+(?: pid=\d+)?\)\s*(?:ERROR|CRITICAL)?[^\]]*\]?\s*")
+_ORDINARY = re.compile(r"\b(?:DEBUG|INFO|WARNING) \d\d-\d\d \d\d:|^--- ")
+"""vLLM's ordinary lines: they spell out every option, and so the words of many an error."""
 _EXCEPTION = re.compile(r"\b((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)): (.+)$")
 _CONSEQUENCES = ("EngineDeadError", "Engine core initialization failed", "WorkerProc initialization failed")
 
 
 def diagnose(status: int, log: str) -> Diagnosis:
     """Cause of an engine's end from its exit status and the end of its log."""
+    log = "\n".join(line for line in log.splitlines() if not _ORDINARY.search(line))
     for symptom in _SYMPTOMS:
         if match := symptom.pattern.search(log):
             return Diagnosis(symptom.cause.format(*match.groups()), symptom.remedy, symptom.is_final)

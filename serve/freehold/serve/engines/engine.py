@@ -12,6 +12,7 @@ class EngineState(StrEnum):
     PROBING = "probing"
     READY = "ready"
     RESTARTING = "restarting"
+    UNREACHABLE = "unreachable"
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"

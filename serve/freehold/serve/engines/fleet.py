@@ -16,7 +16,7 @@ from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.remote import RemoteEngine as RemoteRunner
 
-SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED}
+SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED, EngineState.UNREACHABLE}
 POLL_S = 0.1
 
 
@@ -32,7 +32,7 @@ class Fleet:
             await engine.start()
 
     async def until_settled(self) -> None:
-        """Return once every engine is ready or has failed. A remote one that does not answer yet is waited for."""
+        """Return once every engine is ready, has failed, or is somebody else's and does not answer."""
         while any(engine.state not in SETTLED for engine in self.engines.values()):
             await asyncio.sleep(POLL_S)
 
@@ -52,7 +52,9 @@ def build_fleet(
             try:
                 engines[name] = _build(name, model, settings, store, held, report)
             except FreeholdError as error:
-                problems += error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
+                problems += (
+                    error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
+                )
         if problems:
             raise ConfigError("The deployment cannot be served", problems)
         return Fleet(engines, held.pop_all())
@@ -86,4 +88,3 @@ def _runtime(name: str, engine: ProcessEngine, settings: Settings) -> EngineRunt
         has_gpu=has_nvidia_gpu(),
         log=settings.run_root / "logs" / f"{slug}.log",
     )
-

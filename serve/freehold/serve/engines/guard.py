@@ -13,8 +13,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
+
+from freehold.serve.engines.leash import GUARD_VARIABLE
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -40,10 +43,16 @@ def guard(command: list[str], grace_s: float) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     # preexec_fn is safe here: the guard has one thread.
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, 9))
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, GUARD_VARIABLE: str(os.getpid())},
+        preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+    )
     grace = _wait_for_reason(child, woken, grace_s)
     _end_descendants(child, grace)
     status = child.wait()
+    _reap_orphans()
     return status if status >= 0 else 128 - status
 
 
@@ -73,6 +82,13 @@ def _end_descendants(child: "subprocess.Popen[bytes]", grace_s: float) -> None:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(remaining, timeout=1)
+
+
+def _reap_orphans() -> None:
+    """Collect the exit statuses of adopted orphans; in a container nobody else would."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -76,9 +76,9 @@ class RemoteEngine:
             async with session.get(f"{self.base_url}/v1/models") as response:
                 if response.status == 200:
                     return EngineState.READY, ""
-                return EngineState.RESTARTING, f"{self.base_url}/v1/models answers {response.status}"
+                return EngineState.UNREACHABLE, f"{self.base_url}/v1/models answers {response.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
-            return EngineState.RESTARTING, f"{self.base_url} does not answer: {error or type(error).__name__}"
+            return EngineState.UNREACHABLE, f"{self.base_url} does not answer: {error or type(error).__name__}"
 
 
 def _authorization(name: str, config: RemoteConfig, environ: Mapping[str, str]) -> dict[str, str]:

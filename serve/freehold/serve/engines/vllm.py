@@ -48,7 +48,7 @@ def launch(
         "--served-model-name": name,
         "--host": "127.0.0.1",
         "--port": port,
-        "--dtype": config.dtype,
+        "--dtype": _dtype(config, has_gpu=has_gpu),
         "--tensor-parallel-size": config.tensor_parallel,
         "--fingerprint-mode": "custom",
         "--fingerprint-value": fingerprint,
@@ -67,6 +67,18 @@ def launch(
     given += [flag for flag, wanted in flags.items() if wanted]
     command = (str(python), "-m", API_SERVER, *given, *config.extra_args)
     return Launch(command, _environment(environ, config, has_gpu=has_gpu))
+
+
+def _dtype(config: ProcessEngine, *, has_gpu: bool) -> str:
+    """`auto` on a CPU without bfloat16 instructions is float32: emulated bfloat16 was several times slower."""
+    emulated = config.dtype == "auto" and not has_gpu and not cpu_has_bfloat16()
+    return "float32" if emulated else config.dtype
+
+
+def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor multiplies bfloat16 in hardware (AVX512-BF16, AMX, Arm BF16)."""
+    flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool) -> dict[str, str]:
