@@ -1,0 +1,109 @@
+"""The gateway as an ASGI application: the hot path in front, FastAPI behind it."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import Receive, Scope, Send
+
+from freehold.core.errors import FreeholdError
+from freehold.serve.config import GatewayConfig
+from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.client import new_client
+from freehold.serve.gateway.endpoints import ENDPOINTS, RESPONSES_PREFIX, STORED_RESPONSE, Endpoint
+from freehold.serve.gateway.errors import Draining, MethodNotAllowed
+from freehold.serve.gateway.metrics import GatewayMetrics
+from freehold.serve.gateway.pages import create_pages
+from freehold.serve.gateway.relay import Relay
+
+_POLL_S = 0.02
+_FAREWELL_S = 1.0
+"""For the last error to reach a client; one that does not read would hold up the stop for ever."""
+
+
+def create_gateway(engines: Mapping[str, Engine], config: GatewayConfig) -> "Gateway":
+    """An ASGI application in front of these engines, by the name that clients send.
+
+    The mapping is read on every request, so it may change; the caller starts and stops the engines.
+    """
+    return Gateway(engines, config)
+
+
+class Gateway:
+    """ASGI application. Start and close it by ASGI's lifespan, or by `start` and `close`."""
+
+    def __init__(self, engines: Mapping[str, Engine], config: GatewayConfig) -> None:
+        self.metrics = GatewayMetrics(engines)
+        self._relay = Relay(engines, self.metrics, config.max_body_bytes)
+        self._pages = create_pages(engines, self.metrics, self._relay)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        path: str = scope["path"]
+        endpoint = ENDPOINTS.get(path)
+        if endpoint is not None:
+            if scope["method"] == "POST":
+                await self._relay.by_model(endpoint, scope, receive, send)
+            else:
+                await self._relay.refuse(MethodNotAllowed(scope["method"], path, "POST"), endpoint, send)
+        elif path.startswith(RESPONSES_PREFIX):
+            await self._stored_response(path.removeprefix(RESPONSES_PREFIX), scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    async def _stored_response(self, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """`GET /v1/responses/{id}` and `POST /v1/responses/{id}/cancel`."""
+        endpoint: Endpoint = STORED_RESPONSE
+        response_id, _, action = rest.partition("/")
+        if not response_id or action not in ("", "cancel"):
+            await self._pages(scope, receive, send)
+            return
+        method = "POST" if action else "GET"
+        try:
+            if scope["method"] != method:
+                raise MethodNotAllowed(scope["method"], scope["path"], method)
+            engine = self._relay.owners.owner(response_id)
+        except FreeholdError as error:
+            await self._relay.refuse(error, endpoint, send)
+            return
+        await self._relay.to_engine(engine, endpoint, scope, receive, send)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being relayed now."""
+        return len(self._relay.running)
+
+    async def start(self) -> None:
+        """Open the client towards the engines."""
+        self._relay.client = new_client()
+        self._relay.is_draining = False
+
+    async def drain(self, timeout_s: float) -> int:
+        """Refuse new requests, wait for those in flight, then end the rest with an error; how many those were."""
+        self._relay.is_draining = True
+        await self._until_idle(timeout_s)
+        unfinished = list(self._relay.running)
+        for exchange in unfinished:
+            exchange.abort(Draining("The gateway was shut down before the answer's end"))
+        await self._until_idle(_FAREWELL_S)
+        return len(unfinished)
+
+    async def _until_idle(self, timeout_s: float) -> None:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self._relay.running and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_POLL_S)
+
+    async def close(self) -> None:
+        """Close the client towards the engines."""
+        client, self._relay.client = self._relay.client, None
+        if client is not None:
+            await client.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,52 @@
+"""The paths that are relayed, and what the gateway has to know of each: its body and its dialect."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Dialect(Enum):
+    """Which API's error shapes a client of this path understands."""
+
+    OPENAI = auto()
+    RESPONSES = auto()
+    ANTHROPIC = auto()
+
+
+class BodyFormat(Enum):
+    """Where the model's name stands in the request."""
+
+    JSON = auto()
+    MULTIPART = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One relayed path; `path` is also the label in the metrics."""
+
+    path: str
+    dialect: Dialect = Dialect.OPENAI
+    body_format: BodyFormat = BodyFormat.JSON
+
+
+_RELAYED = (
+    Endpoint("/v1/chat/completions"),
+    Endpoint("/v1/completions"),
+    Endpoint("/v1/embeddings"),
+    Endpoint("/v1/responses", Dialect.RESPONSES),
+    Endpoint("/v1/messages", Dialect.ANTHROPIC),
+    Endpoint("/v1/messages/count_tokens", Dialect.ANTHROPIC),
+    Endpoint("/v1/rerank"),
+    Endpoint("/v2/rerank"),
+    Endpoint("/rerank"),
+    Endpoint("/v1/score"),
+    Endpoint("/score"),
+    Endpoint("/v1/audio/transcriptions", body_format=BodyFormat.MULTIPART),
+    Endpoint("/v1/audio/translations", body_format=BodyFormat.MULTIPART),
+)
+
+ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in _RELAYED}
+"""Relayed POST paths."""
+
+RESPONSES_PREFIX = "/v1/responses/"
+STORED_RESPONSE = Endpoint("/v1/responses/{id}", Dialect.RESPONSES)
+"""`GET /v1/responses/{id}` and `POST /v1/responses/{id}/cancel`: their body names no model, their id does."""

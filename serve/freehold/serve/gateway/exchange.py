@@ -1,0 +1,114 @@
+"""One request being relayed: what has been sent to its client, and who may end it early."""
+
+import asyncio
+
+from starlette.types import Receive, Scope, Send
+
+from freehold.core.errors import FreeholdError
+from freehold.serve.gateway.endpoints import Endpoint
+from freehold.serve.gateway.errors import send_error, stream_event
+from freehold.serve.gateway.headers import RawHeaders
+from freehold.serve.gateway.metrics import CLIENT_LEFT
+
+
+class Exchange:
+    """The client's side of one relayed request.
+
+    `watch` must be called by the task that relays, once the request's body is read: from then on that task is cancelled
+    when the client leaves or somebody calls `abort`, and `client_left` or `abort_error` says which it was.
+    """
+
+    __slots__ = (
+        "_ends_event",
+        "_is_event_stream",
+        "_over",
+        "_task",
+        "_watcher",
+        "abort_error",
+        "client_left",
+        "endpoint",
+        "scope",
+        "send",
+        "started",
+        "status",
+    )
+
+    def __init__(self, endpoint: Endpoint, scope: Scope, send: Send, started: float) -> None:
+        self.endpoint = endpoint
+        self.scope = scope
+        self.send = send
+        self.started = started
+        """`perf_counter` of the request's arrival."""
+        self.status = 0
+        """What the client saw, or would have seen; 0 while nothing was sent."""
+        self.client_left = False
+        self.abort_error: FreeholdError | None = None
+        self._is_event_stream = False
+        self._ends_event = True
+        self._over = False
+        self._task: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    def watch(self, receive: Receive) -> None:
+        """Cancel the calling task when the client leaves: an ASGI server tells it to whoever receives, not on send."""
+        self._task = asyncio.current_task()
+        self._watcher = asyncio.get_running_loop().create_task(_client_leaves(receive))
+        self._watcher.add_done_callback(self._on_client_left)
+
+    def _on_client_left(self, watcher: asyncio.Task[None]) -> None:
+        if not (self._over or watcher.cancelled()):
+            self.client_left = True
+            self._cancel()
+
+    def abort(self, error: FreeholdError) -> None:
+        """End the exchange with this error, whatever it is doing."""
+        if not self._over:
+            self.abort_error = error
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def close(self) -> None:
+        """The exchange is over, well or badly; safe to call twice."""
+        self._over = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self.client_left:
+            self.status = CLIENT_LEFT
+
+    async def begin(self, status: int, headers: RawHeaders, *, is_event_stream: bool = False) -> None:
+        """Send the status and the headers."""
+        self.status = status
+        self._is_event_stream = is_event_stream
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a piece of the body."""
+        self._ends_event = chunk.endswith((b"\n\n", b"\r\n\r\n"))
+        await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end(self, body: bytes = b"") -> None:
+        """Send the rest of the body; nothing can go wrong for the client after it."""
+        self._over = True
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def fail(self, error: FreeholdError) -> None:
+        """Tell the client: by an envelope, by an error event, or by a connection that breaks off.
+
+        After the status has left, the body stays without its end, so the server closes the connection and no client
+        can take the answer for a whole one.
+        """
+        self._over = True
+        if not self.status:
+            self.status = error.http_status
+            await send_error(self.send, error, self.endpoint.dialect)
+        elif self._is_event_stream:
+            event = stream_event(error, self.endpoint.dialect)
+            await self.write(event if self._ends_event else b"\n\n" + event)
+
+
+async def _client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

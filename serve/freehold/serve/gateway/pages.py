@@ -1,0 +1,94 @@
+"""Everything that is not relayed: the list of models, health, readiness and metrics."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from freehold.core.errors import FreeholdError
+from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.gateway.endpoints import ENDPOINTS, Dialect
+from freehold.serve.gateway.errors import MethodNotAllowed, UnknownPath, envelope, error_headers
+from freehold.serve.gateway.metrics import GatewayMetrics
+from freehold.serve.gateway.relay import Relay
+from freehold.serve.gateway.routing import find_engine
+
+CREATED = int(time.time())
+
+
+def create_pages(engines: Mapping[str, Engine], metrics: GatewayMetrics, relay: Relay) -> FastAPI:
+    """The FastAPI application behind the hot path."""
+    pages = FastAPI(title="Freehold gateway", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    pages.add_exception_handler(FreeholdError, _freehold_error)
+    pages.add_exception_handler(HTTPException, _http_error)
+
+    @pages.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @pages.get("/ready")
+    async def ready() -> Response:
+        return _readiness(engines, relay)
+
+    @pages.get("/metrics")
+    async def show_metrics() -> Response:
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @pages.get("/v1/models")
+    async def list_models(request: Request) -> dict[str, Any]:
+        if _dialect(request) is Dialect.ANTHROPIC:
+            data = [_anthropic_model(name) for name in engines]
+            ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
+            return {"data": data, "has_more": False, "first_id": None, "last_id": None, **ends}
+        return {"object": "list", "data": [_openai_model(name) for name in engines]}
+
+    @pages.get("/v1/models/{name:path}")
+    async def show_model(name: str, request: Request) -> dict[str, Any]:
+        engine = find_engine(engines, name)
+        return _anthropic_model(name) if _dialect(request) is Dialect.ANTHROPIC else _openai_model(engine.name)
+
+    return pages
+
+
+def _readiness(engines: Mapping[str, Engine], relay: Relay) -> Response:
+    """200 if every configured engine takes requests: a rollout must not go on over half a deployment."""
+    is_ready = not relay.is_draining and all(engine.state is EngineState.READY for engine in engines.values())
+    models = {name: {"state": engine.state, "detail": engine.detail} for name, engine in engines.items()}
+    status = "draining" if relay.is_draining else "ready" if is_ready else "not ready"
+    return JSONResponse({"status": status, "models": models}, status_code=200 if is_ready else 503)
+
+
+def _openai_model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "freehold"}
+
+
+def _anthropic_model(name: str) -> dict[str, Any]:
+    created = datetime.fromtimestamp(CREATED, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"type": "model", "id": name, "display_name": name, "created_at": created}
+
+
+def _dialect(request: Request) -> Dialect:
+    if "anthropic-version" in request.headers or request.url.path.startswith("/v1/messages"):
+        return Dialect.ANTHROPIC
+    return Dialect.OPENAI
+
+
+def _freehold_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FreeholdError)
+    body = envelope(error, _dialect(request))
+    return JSONResponse(body, status_code=error.http_status, headers=error_headers(error))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    """The framework's own refusals: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "GET")
+        return _freehold_error(request, MethodNotAllowed(request.method, request.url.path, allowed))
+    assert error.status_code == 404, "no page raises another"
+    paths = ", ".join(ENDPOINTS)
+    return _freehold_error(request, UnknownPath(f"No such path: {request.url.path}", next_step=f"Relayed: {paths}."))

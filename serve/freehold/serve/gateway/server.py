@@ -1,0 +1,136 @@
+"""Runs the gateway in the caller's event loop, and stops it without cutting anybody off in the middle of a sentence."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import AsyncIterator, Generator, Mapping
+
+import uvicorn
+
+from freehold.core.errors import EnvironmentProblem
+from freehold.serve.config import GatewayConfig
+from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.app import Gateway, create_gateway
+
+log = logging.getLogger("freehold.gateway")
+
+BACKLOG = 2048
+KEEPALIVE_S = 75
+"""Longer than the pools of the clients: the side that closes an idle connection first never loses a request."""
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's loop, where there is one: `asyncio.Runner(loop_factory=new_event_loop)`."""
+    try:
+        import uvloop  # not on Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, leaving signals to the program it runs in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+class GatewayServer:
+    """A gateway on a TCP port."""
+
+    def __init__(self, gateway: Gateway, config: GatewayConfig) -> None:
+        self.gateway = gateway
+        self._config = config
+        self._socket: socket.socket | None = None
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, also if the config says 0."""
+        assert self._socket is not None, "the server is not started"
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """Root of its API, without `/v1`."""
+        host = self._config.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen; returns when requests are answered. Raises EnvironmentProblem if the port is not to be had."""
+        self._socket = _bind(self._config.host, self._config.port)
+        await self.gateway.start()
+        self._server = _Server(
+            uvicorn.Config(
+                self.gateway,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEPALIVE_S,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._serving = asyncio.create_task(self._server.serve([self._socket]), name="gateway")
+        while not self._server.started and not self._serving.done():
+            await asyncio.sleep(0.005)
+        if self._serving.done():
+            await self._serving
+
+    async def wait(self) -> None:
+        """Return when it has stopped; raises what stopped it, if that was not `stop`."""
+        assert self._serving is not None, "the server is not started"
+        await asyncio.shield(self._serving)
+
+    async def stop(self, drain_timeout_s: float | None = None) -> int:
+        """Drain, then close the port; how many requests had to be cut off. New ones get a 503 meanwhile."""
+        assert self._server is not None and self._serving is not None, "the server is not started"
+        cut_off = await self.gateway.drain(self._config.drain_timeout_s if drain_timeout_s is None else drain_timeout_s)
+        if cut_off:
+            log.warning("%d requests were cut off at the end of the drain", cut_off)
+        self._server.should_exit = True
+        await self._serving
+        await self.gateway.close()
+        return cut_off
+
+
+@contextlib.asynccontextmanager
+async def serve_gateway(engines: Mapping[str, Engine], config: GatewayConfig) -> AsyncIterator[GatewayServer]:
+    """A running gateway; leaving the block drains and stops it."""
+    server = GatewayServer(create_gateway(engines, config), config)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except PermissionError as error:
+        raise EnvironmentProblem(
+            f"Port {port} is not allowed to this user", next_step="Take a port above 1023 (gateway.port)."
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise EnvironmentProblem(
+                f"Port {port} on {host} is taken",
+                why="another program listens there",
+                next_step="Stop it, or take another port (gateway.port; 0 takes a free one).",
+            ) from error
+        raise EnvironmentProblem(
+            f"Cannot listen on {host}:{port}", why=str(error), next_step="Check gateway.host."
+        ) from error
