@@ -53,7 +53,9 @@ def _find_or_pull(model: str, settings: Settings) -> Artifact:
         return pull(model, PullOptions(), settings, store)
     except NotFoundError as error:
         near = ", ".join(artifact.id for artifact in store.artifacts()) or "nothing yet"
-        raise NotFoundError(error.what, why=f"{error.why}; the store holds {near}", next_step=error.next_step) from error
+        raise NotFoundError(
+            error.what, why=f"{error.why}; the store holds {near}", next_step=error.next_step
+        ) from error
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

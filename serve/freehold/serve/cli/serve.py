@@ -18,13 +18,17 @@ EXAMPLES = examples(
 
 @app.command(epilog=EXAMPLES)
 def serve(
-    target: Annotated[str, typer.Argument(metavar="[CONFIG|MODEL]", help="A YAML file, or one model.")] = "freehold.yaml",
+    target: Annotated[
+        str, typer.Argument(metavar="[CONFIG|MODEL]", help="A YAML file, or one model.")
+    ] = "freehold.yaml",
     host: Annotated[str | None, typer.Option(help="Address the gateway listens on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port the gateway listens on; 0 takes a free one.")] = None,
     name: Annotated[str | None, typer.Option(help="Name that clients send; with MODEL only.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16; with MODEL only.")] = None,
     max_model_len: Annotated[int | None, typer.Option(help="Context window in tokens; with MODEL only.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Check the config and everything it names, then exit.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the config and everything it names, then exit.")
+    ] = False,
     offline: OfflineOption = False,
 ) -> None:
     """Start engines and put the gateway in front of them.

@@ -1,0 +1,1 @@
+"""How far honest rounding and planted damage lie from the golden-probe reference."""
