@@ -1,4 +1,5 @@
 import hashlib
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -287,9 +288,12 @@ def test_a_token_is_asked_for_everywhere_but_for_health(store: Store, artifact: 
         assert client.get("/api/whoami-v2", headers=allowed).json()["name"] == "mirror"
 
 
-def test_a_client_that_leaves_early_does_no_harm(client: httpx.Client, store: Store, mirror: Server) -> None:
+def test_a_client_that_leaves_early_does_no_harm(
+    client: httpx.Client, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
     add_artifact(store, "big", {"model.safetensors": os.urandom(30 << 20)})
     for _ in range(3):
         with client.stream("GET", "/freehold/big/resolve/main/model.safetensors") as answer:
             next(answer.iter_raw())
     assert client.get("/acme/tiny/resolve/main/config.json").status_code == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -17,6 +17,8 @@ from freehold.core.store.digest import FileRecord
 __all__ = ["Incoming", "Receiver", "check_disk"]
 
 PARTIAL = ".part"
+WRITE_BEHIND_BYTES = 32 << 20
+"""How much is written before the disk is set to work on it; otherwise all of it waits for the fsync at the end."""
 
 
 class Receiver:
@@ -84,7 +86,7 @@ class Incoming:
             held = 0
         self.offset = os.lseek(self._descriptor, held, os.SEEK_SET)
         """Bytes that are in the partial already; the source goes on from here."""
-        self._written = held
+        self._written = self._advised = held
         self._hash = ParallelHash(
             self._partial, already=held, size_bytes=file.size_bytes, git_blob=file.git_blob_sha1 is not None
         )
@@ -121,6 +123,7 @@ class Incoming:
                 count = os.write(self._descriptor, rest)
                 self._written += count
                 rest = rest[count:]
+            self._start_writeback()
 
     def finish(self) -> FileRecord:
         """Verify, make durable, and give the file its final name.
@@ -144,6 +147,14 @@ class Incoming:
             self._partial.replace(self._target)
             fsync_folder(self._target.parent)
         return record
+
+    def _start_writeback(self) -> None:
+        # Of all that Python offers, only this advice starts writing without waiting for it. Pages still dirty or on
+        # their way to the disk stay in the cache.
+        span = self._written - self._advised
+        if span >= WRITE_BEHIND_BYTES:
+            os.posix_fadvise(self._descriptor, self._advised, span, os.POSIX_FADV_DONTNEED)
+            self._advised = self._written
 
     def _verify(self, found: Digests) -> None:
         promises = (

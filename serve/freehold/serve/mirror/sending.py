@@ -1,6 +1,7 @@
 """Sending one file: headers as the Hub sends them, the body by sendfile straight from the page cache."""
 
 import asyncio
+from io import FileIO
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -29,16 +30,27 @@ async def send(request: web.Request, revision: Revision, record: FileRecord, eta
         whole = span or Span(0, record.size_bytes)
         response.content_length = whole.length
         await response.prepare(request)
-        if request.method == "GET" and whole.length:
-            transport = request.transport
-            if transport is None or transport.is_closing():
-                raise ConnectionResetError("the client has left")
-            sent = await asyncio.get_running_loop().sendfile(transport, stream, whole.start, whole.length)
-            if sent < whole.length:
-                # The file shrank meanwhile; a broken connection is the only honest end of this body.
-                transport.abort()
-        await response.write_eof()
+        if request.method == "GET" and not await _send_body(request, stream, whole):
+            return response
+    await response.write_eof()
     return response
+
+
+async def _send_body(request: web.Request, stream: FileIO, span: Span) -> bool:
+    """Whether the whole span was sent. False when the client left, or when the file shrank meanwhile."""
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return False
+    if not span.length:
+        return True
+    try:
+        sent = await asyncio.get_running_loop().sendfile(transport, stream, span.start, span.length)
+    except ConnectionError:
+        sent = 0
+    if sent < span.length:
+        # A broken connection is the only honest end of a body that is too short.
+        transport.abort()
+    return sent == span.length
 
 
 def _headers(revision: Revision, record: FileRecord, etag: str) -> dict[str, str]:
