@@ -14,7 +14,7 @@ from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.orphans import end_orphans
 from freehold.serve.engines.fleet import Fleet, build_fleet
-from freehold.serve.gateway.server import GatewayServer
+from freehold.serve.gateway.server import GatewayServer, serve_gateway
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -55,15 +55,12 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
     if ended := end_orphans():
         hint(f"Ended {len(ended)} engine process(es) whose `freehold serve` was killed.")
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
-    gateway = GatewayServer(fleet.engines, config.gateway)
-    deployment = Deployment(fleet, gateway)
     try:
-        await gateway.start()
-        hint(f"Gateway on {gateway.url} (a model answers 503 until it is ready)")
-        await fleet.start()
-        yield deployment
+        async with serve_gateway(fleet.engines, config.gateway) as gateway:
+            hint(f"Gateway on {gateway.url} (a model answers 503 until it is ready)")
+            await fleet.start()
+            yield Deployment(fleet, gateway)
     finally:
-        await gateway.stop()
         await fleet.stop()
         hint("Stopped.")
 
