@@ -5,7 +5,7 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import uvicorn
 
@@ -31,14 +31,6 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, leaving signals to the program it runs in."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
 class GatewayServer:
     """A gateway on a TCP port."""
 
@@ -46,8 +38,8 @@ class GatewayServer:
         self.gateway = gateway
         self._config = config
         self._socket: socket.socket | None = None
-        self._server: _Server | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._server: uvicorn.Server | None = None
+        self._stopped = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -66,42 +58,39 @@ class GatewayServer:
         """Listen; returns when requests are answered. Raises EnvironmentProblem if the port is not to be had."""
         self._socket = _bind(self._config.host, self._config.port)
         await self.gateway.start()
-        self._server = _Server(
-            uvicorn.Config(
-                self.gateway,
-                loop="none",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEPALIVE_S,
-                timeout_graceful_shutdown=1,
-            )
+        config = uvicorn.Config(
+            self.gateway,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEPALIVE_S,
+            timeout_graceful_shutdown=1,
         )
-        self._serving = asyncio.create_task(self._server.serve([self._socket]), name="gateway")
-        while not self._server.started and not self._serving.done():
-            await asyncio.sleep(0.005)
-        if self._serving.done():
-            await self._serving
+        config.load()
+        self._server = uvicorn.Server(config)
+        self._server.lifespan = config.lifespan_class(config)
+        # Not `serve`: it takes over the program's signals, and ticks ten times a second for a date header.
+        await self._server.startup(sockets=[self._socket])
 
     async def wait(self) -> None:
-        """Return when it has stopped; raises what stopped it, if that was not `stop`."""
-        assert self._serving is not None, "the server is not started"
-        await asyncio.shield(self._serving)
+        """Return when it has been stopped."""
+        await self._stopped.wait()
 
     async def stop(self, drain_timeout_s: float | None = None) -> int:
         """Drain, then close the port; how many requests had to be cut off. New ones get a 503 meanwhile."""
-        assert self._server is not None and self._serving is not None, "the server is not started"
+        assert self._server is not None and self._socket is not None, "the server is not started"
         cut_off = await self.gateway.drain(self._config.drain_timeout_s if drain_timeout_s is None else drain_timeout_s)
         if cut_off:
             log.warning("%d requests were cut off at the end of the drain", cut_off)
-        self._server.should_exit = True
-        await self._serving
+        await self._server.shutdown(sockets=[self._socket])
         await self.gateway.close()
+        self._stopped.set()
         return cut_off
 
 
