@@ -1,0 +1,38 @@
+# Two commands: `make demo` and `make test`. Both make the environment first and reuse it afterwards.
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+
+# What needs neither an engine nor special hardware and takes less than ten seconds.
+UNIT := not engine and not slow and not gpu and not cluster and not browser
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check lint unit lock clean
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+env: ## Make .venv over the shared environment (first time: minutes and 4 GB; then a second)
+	@PYTHONPATH=core $(PYTHON) -m freehold.core.environment --venv .venv
+
+demo: env ## A model answers a question behind an OpenAI API; KEEP=1 leaves it serving
+	@.venv/bin/freehold demo $(if $(KEEP),--keep)
+
+test: lint ## Lint, types and the whole suite, the real engine included
+	@$(RUN) pytest
+
+check: lint unit ## Lint, types and unit tests: under three minutes
+
+lint: env
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+unit: env
+	@$(RUN) pytest -m "$(UNIT)"
+
+lock: env ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newest versions
+	@$(RUN) freehold.core.environment.relock $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove .venv and caches of this clone; the shared environment stays
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,68 @@
+"""pip as a child process: its log, its last words when it fails, and what it can find."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from freehold.core.errors import EnvironmentProblem
+
+LAST_LINES = 12
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+# A search folder without an entry for a package is normal where several are configured; one line each hides the rest.
+_NOISE = re.compile(r"^WARNING: (Location|Skipping|The script|Running pip as)|^\s*$|^\[notice\]")
+
+
+def pip_environ() -> dict[str, str]:
+    """The person's own pip settings, without what would send packages elsewhere or show pip the wrong ones."""
+    environ = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    return environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_USER": "0"}
+
+
+def run_pip(python: Path, *arguments: str, log: Path) -> str:
+    """Run `python -m pip …`, output to `log`, and return that. Raises EnvironmentProblem with pip's last lines."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as out:
+        command = [str(python), "-m", "pip", *arguments]
+        ended = subprocess.run(
+            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=pip_environ(), check=False
+        )
+    text = log.read_text(errors="replace")
+    if ended.returncode:
+        raise EnvironmentProblem(
+            f"`pip {arguments[0]}` failed", why=f"\n{last_lines(text)}", next_step=f"The whole log: {log}"
+        )
+    return text
+
+
+def last_lines(text: str) -> str:
+    """The end of pip's output, without its chatter."""
+    lines = [line for line in text.splitlines() if not _NOISE.match(line)]
+    return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
+
+
+def require_torch_build(python: Path, version: str, log: Path) -> None:
+    """Ask pip whether it can find a local build of torch such as `2.13.0+cpu`; nothing is downloaded.
+
+    Raises EnvironmentProblem with the one setting that mends it.
+    """
+    try:
+        listing = run_pip(python, "index", "versions", "torch", log=log)
+    except EnvironmentProblem as error:
+        text = log.read_text(errors="replace")
+        if "No matching distribution" in text and "onnection" not in text:
+            raise missing_torch_build(version) from error
+        raise EnvironmentProblem(
+            "pip reaches no package index", why=error.why, next_step="Check the network and `pip config list`."
+        ) from error
+    if version not in re.findall(r"[^\s,()]+", listing):
+        raise missing_torch_build(version)
+
+
+def missing_torch_build(version: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"pip finds no torch=={version} for this Python and machine",
+        why="it is on PyTorch's own index only, and vLLM for CPU demands exactly it",
+        next_step=f"Run `export PIP_EXTRA_INDEX_URL={TORCH_CPU_INDEX}`, then the same command again.",
+    )

