@@ -130,6 +130,28 @@ def test_a_hub_that_keeps_cutting_is_given_up_and_resumed_by_the_next_run(
     assert sum(faulty_hub.sent.values()) == sum(map(len, faulty_hub.files.values()))
 
 
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_body_without_a_length_is_read_too(faulty_hub: FaultyHub, tmp_path: Path, file: str) -> None:
+    faulty_hub.faults[file] = [Fault(chunked=True)]
+    fetch(source(faulty_hub.url, tmp_path), tmp_path / "download")
+    assert (tmp_path / "download" / file).read_bytes() == faulty_hub.files[file]
+
+
+def test_a_connection_that_falls_silent_is_given_up(
+    faulty_hub: FaultyHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("freehold.core.hub.transfer.READ_TIMEOUT_S", 0.2)
+    faulty_hub.faults["model.safetensors"] = [Fault(pause_s=1.5)]
+    fetch(source(faulty_hub.url, tmp_path), tmp_path / "download")
+    assert "nothing arrived for 0.2 s" in capsys.readouterr().err
+
+
+def test_small_files_share_connections(faulty_hub: FaultyHub, tmp_path: Path) -> None:
+    faulty_hub.files = {f"{number}.json": b"{}" for number in range(40)}
+    fetch(source(faulty_hub.url, tmp_path), tmp_path / "download")
+    assert len(faulty_hub.peers) <= 5
+
+
 def test_a_passing_server_error_is_tried_again(faulty_hub: FaultyHub, tmp_path: Path) -> None:
     faulty_hub.faults["model.safetensors"] = [Fault(status=503), Fault(status=500)]
     fetch(source(faulty_hub.url, tmp_path), tmp_path / "download")

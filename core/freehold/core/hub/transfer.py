@@ -9,11 +9,13 @@ import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session, hf_raise_for_status
 
+from freehold.core.hub.body import read_body
 from freehold.core.hub.receive import Incoming
 from freehold.core.hub.snapshot import RemoteFile
 from freehold.core.progress import ByteProgress, hint, human_bytes
 
-TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+READ_TIMEOUT_S = 20.0
+TIMEOUT = httpx2.Timeout(READ_TIMEOUT_S, connect=10.0)
 PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 PROGRESS_BYTES = 16 << 20
 """A try that brought this much was no failure; it starts the count anew."""
@@ -77,7 +79,7 @@ def _blocks(url: str, headers: dict[str, str], position: int) -> Iterator[bytes]
         hf_raise_for_status(response)
         # A server that ignores ranges sends the whole file again; what is here already is passed over.
         skip = position - _start(response, position)
-        for chunk in response.iter_raw():
+        for chunk in read_body(response, READ_TIMEOUT_S):
             passed = min(skip, len(chunk))
             skip -= passed
             yield chunk[passed:] if passed else chunk
