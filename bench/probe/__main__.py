@@ -61,7 +61,7 @@ def row(variant: Variant, verdict: Verdict) -> str:
     kind = "honest" if variant.honest else "planted"
     outcome = "passes" if verdict.passed else "refused"
     return (
-        f"| {kind} | {variant.name} | {verdict.divergence:.4f} | {verdict.limit:.2f} | {verdict.top1_agreement:.0%} "
+        f"| {kind} | {variant.name} | {verdict.divergence:.5f} | {verdict.limit:.2f} | {verdict.top1_agreement:.0%} "
         f"| {outcome} |"
     )
 

@@ -97,6 +97,11 @@ VARIANTS = (
         engine={"dtype": "bfloat16", "extraArgs": ["--quantization", "int8_per_channel_weight_only"]},
     ),
     Variant(
+        "nf4, quantized while loading",
+        honest=True,
+        engine={"dtype": "bfloat16", "extraArgs": ["--quantization", "bitsandbytes"]},
+    ),
+    Variant(
         "nf4 artifact, own reference",
         honest=True,
         engine={"dtype": "bfloat16"},

@@ -13,7 +13,10 @@ def quiet_libraries() -> Iterator[None]:
 
     Enter before the first import of them: tqdm reads its setting once. Errors still come through.
     """
+    from huggingface_hub.utils import disable_progress_bars
+
     os.environ.setdefault("TQDM_DISABLE", "1")
+    disable_progress_bars()  # transformers asks for this when it is imported
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,6 +1,7 @@
 """One child process under the guard, with its log file."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -38,10 +39,12 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**env, **leash_environment()},
                 start_new_session=True,
                 close_fds=True,
             )
+            assert process.stdin is not None, "asked for as a pipe"
+            process.stdin.write(json.dumps({**env, **leash_environment()}).encode() + b"\n")
+            await process.stdin.drain()
             return cls(process, log, output.tell())
 
     @property

@@ -1,12 +1,13 @@
 """The guard: stands between `freehold serve` and an engine so that no process outlives its parent.
 
-Run as `python -m freehold.serve.engines.guard --grace 20 -- COMMAND …` with a pipe as standard input. It leads its own
-session. The kernel closes the pipe when the parent goes, however it is killed; the guard then ends the engine and
+Run as `python -m freehold.serve.engines.guard --grace 20 -- COMMAND …` with a pipe as standard input, whose first line
+is the command's environment in JSON: the engine's settings must not reach the guard. It leads its own session. The kernel closes the pipe when the parent goes, however it is killed; the guard then ends the engine and
 everything that the engine started. Orphans of the engine come back to the guard, since it is a subreaper (prctl(2)).
 """
 
 import argparse
 import ctypes
+import json
 import os
 import select
 import signal
@@ -31,10 +32,11 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    return guard(command, arguments.grace)
+    env: dict[str, str] = json.loads(sys.stdin.readline())
+    return guard(command, env, arguments.grace)
 
 
-def guard(command: list[str], grace_s: float) -> int:
+def guard(command: list[str], env: dict[str, str], grace_s: float) -> int:
     """Run `command` to its end, until SIGTERM, or until standard input closes. Returns its exit status."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     woken, wake = os.pipe()
@@ -46,7 +48,7 @@ def guard(command: list[str], grace_s: float) -> int:
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, GUARD_VARIABLE: str(os.getpid())},
+        env={**env, GUARD_VARIABLE: str(os.getpid())},
         preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
     )
     grace = _wait_for_reason(child, woken, grace_s)
