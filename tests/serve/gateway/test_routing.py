@@ -123,22 +123,25 @@ async def test_a_bad_json_body_is_a_400_that_says_where(
     assert says in error["message"]
 
 
+def _field(name: str, value: bytes) -> bytes:
+    return f'--xx\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + value
+
+
+FORM = "multipart/form-data; boundary=xx"
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "code", "says"),
     [
         (b"{}", "application/json", "invalid_body", "expected, got application/json"),
-        (b"nothing", "multipart/form-data; boundary=xx", "invalid_form", "does not occur"),
-        (b'--xx\r\nContent-Disposition: form-data; name="model"\r\n\r\nt', "multipart/form-data; boundary=xx",
-         "invalid_form", "the part at byte 0 does not end"),
-        (b'--xx\r\nno headers\r\n--xx--', "multipart/form-data; boundary=xx", "invalid_form", "no end of headers"),
-        (b'--xx\r\nContent-Disposition: form-data; name="file"\r\n\r\nt\r\n--xx--', 'multipart/form-data; boundary="xx"',
-         "missing_model", "no field 'model'"),
-        (b'--xx\r\nContent-Disposition: form-data; name="model"\r\n\r\n\r\n--xx--', "multipart/form-data;boundary=xx",
-         "missing_model", "is empty"),
-        (b'--xx\r\nContent-Disposition: form-data; name="model"\r\n\r\n\xff\r\n--xx--', "multipart/form-data;boundary=xx",
-         "invalid_form", "not UTF-8"),
+        (b"nothing", FORM, "invalid_form", "does not occur"),
+        (_field("model", b"tiny"), FORM, "invalid_form", "the part at byte 0 does not end"),
+        (b"--xx\r\nno headers\r\n--xx--", FORM, "invalid_form", "no end of headers"),
+        (_field("file", b"t\r\n--xx--"), 'multipart/form-data; boundary="xx"', "missing_model", "no field 'model'"),
+        (_field("model", b"\r\n--xx--"), FORM, "missing_model", "is empty"),
+        (_field("model", b"\xff\r\n--xx--"), FORM, "invalid_form", "not UTF-8"),
     ],
-)  # fmt: skip
+)
 async def test_a_bad_form_is_a_400_that_says_where(
     body: bytes, content_type: str, code: str, says: str, client: aiohttp.ClientSession
 ) -> None:
