@@ -1,10 +1,12 @@
 """pip as a child process: its log, its last words when it fails, and what it can find."""
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
+from freehold.core.environment.lock import Pin, normalize
 from freehold.core.errors import EnvironmentProblem
 
 LAST_LINES = 12
@@ -58,6 +60,19 @@ def require_torch_build(python: Path, version: str, log: Path) -> None:
         ) from error
     if version not in re.findall(r"[^\s,()]+", listing):
         raise missing_torch_build(version)
+
+
+def resolve_pins(python: Path, requirement: str, logs: Path) -> tuple[Pin, ...]:
+    """Everything that pip would install for `requirement`, as pins. Raises EnvironmentProblem."""
+    report, log = logs / "resolved.json", logs / "resolve.log"
+    arguments = ("--dry-run", "--ignore-installed", "--prefer-binary", "--report", str(report))
+    try:
+        run_pip(python, "install", *arguments, requirement, log=log)
+    except EnvironmentProblem as error:
+        wanted = re.search(r"No matching distribution found for torch==(\S+\+cpu)", log.read_text(errors="replace"))
+        raise missing_torch_build(wanted[1]) if wanted else error from None
+    found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
+    return tuple(Pin(normalize(item["name"]), item["version"]) for item in found)
 
 
 def missing_torch_build(version: str) -> EnvironmentProblem:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from freehold.core.environment.folder import ensure_folder, is_complete
-from freehold.core.environment.lock import Lock, lock_path, read_lock
-from freehold.core.environment.packages import check_pins, install_pins
+from freehold.core.environment.lock import Lock, Pin, lock_path, read_lock
+from freehold.core.environment.packages import check_pins, install_pins, size_bytes
 from freehold.core.environment.pip import require_torch_build
 from freehold.core.environment.variant import Variant
-from freehold.core.environment.venv import make_venv, require_disk, works
+from freehold.core.environment.venv import make_venv, python_version, require_disk, works
 from freehold.core.progress import phase
 
 
@@ -41,10 +41,10 @@ def ensure_shared(variant: Variant, root: Path, *, lock: Lock | None = None) -> 
     return folder
 
 
-def build_locked(folder: Path, variant: Variant, lock: Lock, python: Path | None = None) -> dict[str, Any]:
+def build_locked(folder: Path, variant: Variant, lock: Lock, python: Path = Path(sys.executable)) -> dict[str, Any]:
     """Build an environment that holds exactly the lock. Returns what its marker records."""
-    logs = folder.with_name(f"{folder.name}.logs")
-    version = "{}.{}".format(*sys.version_info[:2])
+    logs = logs_of(folder)
+    version = python_version(python)
     pins = lock.for_python(version)
     require_disk(folder, variant.disk_gib)
     with phase(f"Making {folder}"):
@@ -53,8 +53,18 @@ def build_locked(folder: Path, variant: Variant, lock: Lock, python: Path | None
     for torch in lock.versions_of("torch") if variant.torch_local else ():
         with phase(f"Asking pip for torch=={torch}"):
             require_torch_build(inside, torch, logs / "torch.log")
-    with phase(f"Installing {len(pins)} packages ({variant.name}, Python {version})"):
-        install_pins(folder, pins, logs)
+    fill(folder, pins, variant.absent)
+    return {"variant": variant.name, "python": version, "lock": lock.digest, "size_bytes": size_bytes(folder)}
+
+
+def fill(folder: Path, pins: tuple[Pin, ...], absent: frozenset[str]) -> None:
+    """Install pins into an empty environment and check that they fit together."""
+    with phase(f"Installing {len(pins)} packages"):
+        install_pins(folder, pins, logs_of(folder))
     with phase("Checking that they fit together"):
-        check_pins(inside, variant.absent, logs / "check.log")
-    return {"variant": variant.name, "python": version, "packages": len(pins), "lock": lock.digest}
+        check_pins(folder / "bin" / "python", absent, logs_of(folder) / "check.log")
+
+
+def logs_of(folder: Path) -> Path:
+    """Beside the environment, so that they outlive one that could not be built."""
+    return folder.with_name(f"{folder.name}.logs")

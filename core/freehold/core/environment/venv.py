@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from freehold.core.errors import EnvironmentProblem
+from freehold.core.errors import EnvironmentProblem, UserError
 from freehold.core.progress import human_bytes
 
 MACHINE = ("Linux", "x86_64")
+MINIMUM_PYTHON = (3, 11)
 GIB = 1024**3
 
 
@@ -43,13 +44,26 @@ def require_disk(folder: Path, need_gib: int) -> None:
         raise EnvironmentProblem(
             f"{existing} has {human_bytes(free)} free",
             why=f"the environment and pip's downloads need {need_gib} GiB, {human_bytes(need - free)} more",
-            next_step="Free some, or put the cache elsewhere with FREEHOLD_CACHE=/path.",
+            next_step="Free some, or choose another disk: FREEHOLD_CACHE for packages, FREEHOLD_HOME for engines.",
         )
 
 
-def make_venv(folder: Path, *, python: Path | None = None, with_pip: bool = True) -> None:
+def python_version(python: Path) -> str:
+    """`3.12` of the interpreter at a path. Raises UserError when it is none, or too old."""
+    ask = "import sys; print('{}.{}'.format(*sys.version_info[:2]))"
+    try:
+        ended = subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"{python} is no Python that runs", why=str(error)) from error
+    version = ended.stdout.strip()
+    if tuple(int(part) for part in version.split(".")) < MINIMUM_PYTHON:
+        raise UserError(f"{python} is Python {version}", why="3.11 or newer is needed")
+    return version
+
+
+def make_venv(folder: Path, *, python: Path = Path(sys.executable), with_pip: bool = True) -> None:
     """Make an empty environment at `folder`. Raises EnvironmentProblem with what the venv module said."""
-    command = [str(python or sys.executable), "-m", "venv", *([] if with_pip else ["--without-pip"]), str(folder)]
+    command = [str(python), "-m", "venv", *([] if with_pip else ["--without-pip"]), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         said = (ended.stderr or ended.stdout).strip()
