@@ -1,0 +1,33 @@
+"""Token counts are found in the last bytes of every API's answers, and nowhere else."""
+
+import pytest
+
+from freehold.serve.gateway.usage import Usage, last_usage
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"usage":{"prompt_tokens":3,"total_tokens":5,"completion_tokens":2,"prompt_tokens_details":null}}', (3, 2)),
+        (
+            b'{"usage": {\n "input_tokens" : 30,\n "output_tokens": 4,"input_tokens_details":{"cached_tokens":9}}}',
+            (30, 4),
+        ),
+        (b'{"usage":{"prompt_tokens":8,"total_tokens":8}}', (8, None)),
+        (b'data: {"usage":{"prompt_tokens":3,"completion_tokens":9}}\n\ndata: [DONE]\n\n', (3, 9)),
+        (b'data: {"usage":{"completion_tokens":1}}\n\ndata: {"usage":{"completion_tokens":2}}\n\n', (None, 2)),
+        (b'data: {"usage":{"completion_tokens":1}}\n\ndata: {"usage":null}\n\n', (None, 1)),
+        (b'event: message_delta\ndata: {"delta":{},"usage":{"output_tokens":7}}\n\nevent: message_stop\n', (None, 7)),
+        (b'{"usage":{"type":"duration","seconds":2}}', (None, None)),
+    ],
+)
+def test_usage_is_found(data: bytes, expected: tuple[int | None, int | None]) -> None:
+    assert last_usage(data) == Usage(*expected)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"data: [DONE]\n\n", b'{"usage":null}', b'{"content":"\\"usage\\":{\\"prompt_tokens\\":3}"}', b'{"usage"'],
+)
+def test_no_usage_is_none(data: bytes) -> None:
+    assert last_usage(data) is None
