@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import aiohttp
-from bench.probe.variants import VARIANTS, Variant
 
+from bench.probe.variants import VARIANTS, Variant
 from freehold.core.probe.compare import QUANTIZED_LIMIT, SAME_WEIGHTS_LIMIT, Verdict
 from freehold.core.probe.reference import probe_reference
 from freehold.core.quiet import quiet_libraries
@@ -90,7 +90,7 @@ def _page(lines: list[str]) -> str:
         [
             "# Golden probe: measured spread",
             "",
-            "Made by `python -m bench.probe --markdown docs/benchmarks/probe.md`, SmolLM2-135M-Instruct, vLLM on a CPU.",
+            "Made by `python -m bench.probe --markdown docs/benchmarks/probe.md`: SmolLM2-135M-Instruct, vLLM on CPU.",
             f"Limits: {SAME_WEIGHTS_LIMIT} nats for the same weights, {QUANTIZED_LIMIT} for weights quantized on load.",
             "",
             *lines,

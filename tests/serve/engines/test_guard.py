@@ -94,7 +94,8 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
         from pathlib import Path
         from freehold.serve.engines.child import Child
         async def main():
-            child = await Child.start((sys.executable, "-c", {STUBBORN!r}), dict(os.environ), Path({str(tmp_path)!r}) / "log")
+            log = Path({str(tmp_path)!r}) / "log"
+            child = await Child.start((sys.executable, "-c", {STUBBORN!r}), dict(os.environ), log)
             print("started", flush=True)
             await child.wait()
         asyncio.run(main())
@@ -141,7 +142,9 @@ def test_the_leash_ends_an_engine_process_whose_guard_is_killed() -> None:
 
 
 def test_the_leash_leaves_an_engine_alone_that_is_not_ours() -> None:
-    code = "from freehold.serve.engines.leash import install; install(); import threading; print(threading.active_count())"
+    code = (
+        "from freehold.serve.engines.leash import install; install(); import threading; print(threading.active_count())"
+    )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout == "1\n"
 

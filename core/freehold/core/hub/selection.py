@@ -69,7 +69,8 @@ def select(snapshot: Snapshot, allowed: Allowed, gguf_name: str | None = None) -
             next_step="Look for a safetensors conversion, or add --allow-pickle if you trust its publisher.",
         )
     whole_folder = any(PurePosixPath(file.path).match("model*.safetensors") for file in snapshot.files)
-    kept, dropped = [], []
+    kept: list[RemoteFile] = []
+    dropped: list[RemoteFile] = []
     for file in snapshot.files:
         path = PurePosixPath(file.path)
         # Mistral publishes the same weights twice; vLLM and transformers both read `model*.safetensors`.

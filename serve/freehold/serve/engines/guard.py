@@ -1,8 +1,9 @@
 """The guard: stands between `freehold serve` and an engine so that no process outlives its parent.
 
 Run as `python -m freehold.serve.engines.guard --grace 20 -- COMMAND …` with a pipe as standard input, whose first line
-is the command's environment in JSON: the engine's settings must not reach the guard. It leads its own session. The kernel closes the pipe when the parent goes, however it is killed; the guard then ends the engine and
-everything that the engine started. Orphans of the engine come back to the guard, since it is a subreaper (prctl(2)).
+is the command's environment in JSON: the engine's settings must not reach the guard. It leads its own session. The
+kernel closes the pipe when the parent goes, however it is killed; the guard then ends the engine and everything that
+the engine started. Orphans of the engine come back to the guard, since it is a subreaper (prctl(2)).
 """
 
 import argparse

@@ -1,0 +1,1 @@
+"""`freehold pull` beside `hf download`, from the same mirror, in one run."""

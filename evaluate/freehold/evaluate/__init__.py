@@ -1,0 +1,1 @@
+"""Evaluation: suites, replay, judge, report. The verb is not written yet."""

@@ -1,0 +1,1 @@
+"""Quantization: methods, calibration, quality gate. The verb is not written yet."""

@@ -1,0 +1,118 @@
+"""DeploymentConfig: what is accepted, and every mistake at once with its path."""
+
+from pathlib import Path
+
+import pytest
+
+from freehold.core.errors import ConfigError, NotFoundError, UserError
+from freehold.core.settings import load_settings
+from freehold.core.store import Store
+from freehold.serve.config import ProcessEngine, RemoteEngine, load_config, parse_config
+from freehold.serve.deployment import from_file
+from freehold.serve.engines.fleet import build_fleet
+
+GOOD = """
+models:
+  small:
+    artifact: smollm2-135m-instruct
+    engine: {maxModelLen: 2048, extraArgs: [--seed, "1"]}
+  elsewhere:
+    engine: {kind: remote, baseUrl: "http://10.0.0.7:8000/v1/", model: big}
+gateway: {port: 8100}
+"""
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "freehold.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_file_reads_as_it_is_written(tmp_path: Path) -> None:
+    config = load_config(_write(tmp_path, GOOD))
+    small, elsewhere = config.models["small"].engine, config.models["elsewhere"].engine
+    assert isinstance(small, ProcessEngine)
+    assert (small.max_model_len, small.extra_args, small.probe) == (2048, ("--seed", "1"), "require")
+    assert isinstance(elsewhere, RemoteEngine)
+    assert elsewhere.base_url == "http://10.0.0.7:8000"
+    assert config.gateway.port == 8100
+
+
+def test_every_mistake_is_reported_at_once_with_its_path(tmp_path: Path) -> None:
+    text = """
+models:
+  small: {artefact: x, engine: {maxModelLen: -1, dtype: int4}}
+  "bad name": {artifact: x}
+  far: {engine: {kind: remote, baseUrl: "ftp://x"}}
+gateway: {port: 70000, prot: 1}
+"""
+    with pytest.raises(ConfigError) as caught:
+        load_config(_write(tmp_path, text))
+    places = sorted(problem.split(":")[0] for problem in caught.value.problems)
+    assert places == [
+        "gateway.port",
+        "gateway.prot",
+        "models.bad name",
+        "models.far.engine.baseUrl",
+        "models.small.artefact",
+        "models.small.engine.dtype",
+        "models.small.engine.maxModelLen",
+    ]
+    assert "models.small.artefact: unknown key" in caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (None, "models: field required"),
+        ({"models": {}}, "models: dictionary should have at least 1 item"),
+        ({"models": {"a": {}}}, "models.a.artifact: required, since a process engine loads one"),
+        (
+            {"models": {"a": {"artifact": "x", "engine": {"kind": "remote", "baseUrl": "http://x"}}}},
+            "models.a.artifact: a remote engine has no artifact",
+        ),
+        ({"models": {"a": {"artifact": "x", "engine": {"kind": "docker"}}}}, "models.a.engine: input tag 'docker'"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(data: object, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(data, "test")
+    assert any(found.startswith(problem) for found in caught.value.problems), caught.value.problems
+
+
+def test_a_missing_or_unreadable_file_says_what_to_type(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as missing:
+        load_config(tmp_path / "freehold.yaml")
+    assert "freehold serve MODEL" in missing.value.next_step
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_config(_write(tmp_path, "models: [unclosed"))
+
+
+def test_options_override_the_address_but_not_a_model(tmp_path: Path) -> None:
+    path = _write(tmp_path, GOOD)
+    none = {"name": None, "dtype": None, "max_model_len": None}
+    assert from_file(path, host="0.0.0.0", port=1234, **none).gateway.port == 1234
+    with pytest.raises(UserError, match="--dtype cannot be combined"):
+        from_file(path, host=None, port=None, **none | {"dtype": "float16"})
+
+
+def test_everything_that_is_missing_on_the_machine_is_reported_at_once(home: Path) -> None:
+    config = parse_config(
+        {
+            "models": {
+                "a": {"artifact": "never-pulled"},
+                "b": {"artifact": "nor-this"},
+                "c": {"engine": {"kind": "remote", "baseUrl": "http://x", "apiKeyFrom": {"env": "NO_SUCH_KEY"}}},
+            }
+        },
+        "test",
+    )
+    settings = load_settings()
+    with pytest.raises(ConfigError) as caught:
+        build_fleet(config, settings, Store(settings.store_root))
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "models.a",
+        "models.b",
+        "models.c.engine.apiKeyFrom.env",
+    ]
+    assert "freehold pull never-pulled" in caught.value.problems[0]
