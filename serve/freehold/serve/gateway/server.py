@@ -5,6 +5,7 @@ import contextlib
 import errno
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping
 
 import uvicorn
@@ -17,6 +18,8 @@ from freehold.serve.gateway.app import Gateway, create_gateway
 log = logging.getLogger("freehold.gateway")
 
 BACKLOG = 2048
+HANG_UP_TIMEOUT_S = 1.0
+"""For what has been sent to reach a client; one that does not read would hold up the stop for ever."""
 KEEPALIVE_S = 75
 """Longer than the pools of the clients: the side that closes an idle connection first never loses a request."""
 
@@ -70,7 +73,6 @@ class GatewayServer:
             date_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEPALIVE_S,
-            timeout_graceful_shutdown=1,
         )
         config.load()
         self._server = uvicorn.Server(config)
@@ -88,7 +90,8 @@ class GatewayServer:
         cut_off = await self.gateway.drain(self._config.drain_timeout_s if drain_timeout_s is None else drain_timeout_s)
         if cut_off:
             log.warning("%d requests were cut off at the end of the drain", cut_off)
-        await self._server.shutdown(sockets=[self._socket])
+        await _hang_up(self._server)
+        self._socket.close()
         await self.gateway.close()
         self._stopped.set()
         return cut_off
@@ -103,6 +106,20 @@ async def serve_gateway(engines: Mapping[str, Engine], config: GatewayConfig) ->
         yield server
     finally:
         await server.stop()
+
+
+async def _hang_up(server: uvicorn.Server) -> None:
+    """What uvicorn's own `shutdown` does, without its fixed waits: nothing is being answered any more."""
+    for listener in server.servers:
+        listener.close()
+    state = server.server_state
+    for connection in list(state.connections):
+        connection.shutdown()
+    for task in list(state.tasks):
+        task.cancel()
+    deadline = time.monotonic() + HANG_UP_TIMEOUT_S
+    while (state.connections or state.tasks) and time.monotonic() < deadline:
+        await asyncio.sleep(0.005)
 
 
 def _bind(host: str, port: int) -> socket.socket:
