@@ -6,7 +6,7 @@ RUN := .venv/bin/python -m
 UNIT := not engine and not slow and not gpu and not cluster and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint unit lock clean
+.PHONY: help env demo test check lint unit docs lock clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,10 @@ lint: env
 
 unit: env
 	@$(RUN) pytest -m "$(UNIT)"
+
+docs: env ## Write the generated pages anew
+	@$(RUN) freehold.core.cli.reference docs/reference/commands.md
+	@$(RUN) freehold.serve.config_reference docs/configuration.md
 
 lock: env ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newest versions
 	@$(RUN) freehold.core.environment.relock $(if $(UPGRADE),--upgrade)

@@ -38,6 +38,7 @@ class RestartPolicy(ConfigModel):
     backoff_s: float = Field(default=1.0, gt=0)
     """Wait before the first restart; doubles each time."""
     backoff_limit_s: float = Field(default=60.0, gt=0)
+    """Longest wait before a restart."""
     healthy_after_s: float = Field(default=300.0, gt=0)
     """A stretch this long in the ready state clears the count of restarts."""
 
@@ -46,39 +47,50 @@ class ProcessEngine(ConfigModel):
     """A vLLM started as a child process of `freehold serve`."""
 
     kind: Literal["process"] = "process"
+    """A child process of `freehold serve`."""
     python: str | None = None
     """Engine environment: a name from `freehold engine list` or the path of a Python; None is this one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Arithmetic; `auto` is the checkpoint's own, but float32 on a CPU that lacks bfloat16 instructions."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Context window in tokens; None is what the model's config says."""
     tensor_parallel: int = Field(default=1, gt=0)
+    """Number of GPUs that share every layer."""
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """Share of each GPU's memory for weights and KV cache."""
     cpu_kv_cache_gib: int = Field(default=1, gt=0)
     """KV cache of an engine without GPU, in GiB."""
     enforce_eager: bool | None = None
     """Skip graph capture and compilation; None means yes on a CPU, no on a GPU."""
     tool_call_parser: str | None = None
+    """vLLM's parser for this family's tool calls, for example `hermes`; setting one turns tool calls on."""
     reasoning_parser: str | None = None
+    """vLLM's parser that separates reasoning from the answer, for example `deepseek_r1`."""
     chat_template: Path | None = None
     """A Jinja file that replaces the artifact's own template."""
     extra_args: tuple[str, ...] = ()
     """Passed to vLLM's API server as they are."""
     env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the engine, on top of ours."""
     start_timeout_s: float = Field(default=1800, gt=0)
+    """How long loading and warming up may take."""
     probe: Literal["require", "off"] = "require"
     """Golden probe before the engine counts as ready; `off` serves unproven and says so."""
     restart: RestartPolicy = RestartPolicy()
+    """What happens after a crash."""
 
 
 class RemoteEngine(ConfigModel):
     """Any OpenAI-compatible endpoint that somebody else runs."""
 
     kind: Literal["remote"]
+    """An endpoint that somebody else runs."""
     base_url: str = Field(pattern=r"^https?://")
     """Root that ends before `/v1`, for example `http://10.0.0.7:8000`; a trailing `/v1` is dropped."""
     model: str | None = None
     """Name that the endpoint knows the model by; None means the same name."""
     api_key_from: SecretRef | None = None
+    """Where the endpoint's API key is, for example `{env: ELSEWHERE_KEY}`."""
 
     @field_validator("base_url")
     @classmethod
@@ -103,13 +115,16 @@ class ServedModel(ConfigModel):
     artifact: str | None = None
     """Artifact id, model name in the store, or catalogue id; a remote engine has none."""
     engine: EngineConfig = ProcessEngine()
+    """How it is run: a process (the default) or a remote endpoint."""
 
 
 class GatewayConfig(ConfigModel):
     """The HTTP front."""
 
     host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` is every IPv4 address of the machine."""
     port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     """Larger request bodies are refused with a 400; images and audio travel in bodies."""
     drain_timeout_s: float = Field(default=30.0, ge=0)

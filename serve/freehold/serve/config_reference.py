@@ -1,0 +1,79 @@
+"""The configuration reference, as Markdown, from the schema: `python -m freehold.serve.config_reference FILE`.
+
+A field is documented by the string right under it in `config.py`, which is the only place.
+"""
+
+import ast
+import inspect
+import json
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from freehold.serve import config
+
+SECTIONS = (
+    ("models.&lt;name&gt;", config.ServedModel),
+    ("models.&lt;name&gt;.engine, kind process", config.ProcessEngine),
+    ("models.&lt;name&gt;.engine.restart", config.RestartPolicy),
+    ("models.&lt;name&gt;.engine, kind remote", config.RemoteEngine),
+    ("gateway", config.GatewayConfig),
+)
+
+HEADING = """# Configuration
+
+`freehold.yaml` is read by `freehold serve`; `freehold serve --check` lists every problem at once. Unknown keys are
+errors. Tables generated from the schema by `make docs`; do not edit.
+
+```yaml
+models:                            # a map: the key is what clients send as "model"
+  smollm2-135m-instruct:
+    artifact: smollm2-135m-instruct
+    engine: {maxModelLen: 2048}
+  elsewhere:
+    engine: {kind: remote, baseUrl: "http://10.0.0.7:8000", apiKeyFrom: {env: ELSEWHERE_KEY}}
+gateway: {port: 8000}
+```
+"""
+
+
+def config_reference() -> str:
+    """One table per section of the schema."""
+    return "\n".join([HEADING, *(_section(name, model) for name, model in SECTIONS)])
+
+
+def _section(name: str, model: type[BaseModel]) -> str:
+    texts = _field_texts(model)
+    lines = [f"## {name}", "", _first_line(model), "", "| key | default | meaning |", "|---|---|---|"]
+    for field_name, field in model.model_fields.items():
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        text = texts.get(field_name, "").replace("\n", " ").replace("|", "\\|")
+        lines.append(f"| `{field.alias}` | {default} | {' '.join(text.split())} |")
+    return "\n".join([*lines, ""])
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (inspect.getdoc(model) or "").splitlines()[0]
+
+
+def _default(value: object) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    return "see its section" if isinstance(value, BaseModel) else f"`{json.dumps(value)}`"
+
+
+def _field_texts(model: type[BaseModel]) -> dict[str, str]:
+    (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
+    texts = {}
+    for field, below in zip(body, body[1:], strict=False):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            texts[field.target.id] = str(below.value.value)
+    return texts
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(config_reference())
