@@ -1,0 +1,1 @@
+"""What a gateway costs: Freehold beside its peers, in one run."""
