@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from bench.pull.scene import Mirror
+
 
 @dataclass(frozen=True)
 class Run:
@@ -16,6 +20,16 @@ class Run:
 
     wall_s: float
     cpu_s: float
+    others: float
+    """Cores that neither this process nor the mirror had: other work, and what the hypervisor took."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Both, one after the other."""
+
+    freehold: Run
+    hf: Run
 
 
 @dataclass(frozen=True)
@@ -44,26 +58,47 @@ CONTENDERS = (
 )
 
 
-def measure(contender: Contender, url: str, repo: str, target: Path) -> Run:
+def measure(contender: Contender, mirror: Mirror, repo: str, target: Path) -> Run:
     """Run one pull into the fresh folder `target`. Raises CalledProcessError if it fails."""
     target.mkdir()
     # What the last run left to be written must not slow this one.
     os.sync()
     environment = {
         **os.environ,
-        "HF_ENDPOINT": url,
+        "HF_ENDPOINT": mirror.url,
         "HF_HOME": str(target / "hf"),
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "FREEHOLD_HOME": str(target / "home"),
     }
-    before, started = os.times(), time.perf_counter()
+    clock = _Clock(mirror.pid)
     done = subprocess.run(contender.command(repo, target), env=environment, capture_output=True, text=True, check=False)
-    wall_s, after = time.perf_counter() - started, os.times()
+    run = clock.read()
     if done.returncode:
         raise SystemExit(f"{contender.name} failed:\n{done.stderr}")
-    cpu = (after.children_user - before.children_user) + (after.children_system - before.children_system)
-    return Run(wall_s, cpu)
+    return run
+
+
+class _Clock:
+    """Time, and who had the processors, since it was made."""
+
+    def __init__(self, mirror_pid: int) -> None:
+        self._mirror = psutil.Process(mirror_pid)
+        self._machine_s, self._mirror_s, self._child_s = self._cpu()
+        self._started = time.perf_counter()
+
+    def read(self) -> Run:
+        wall_s = time.perf_counter() - self._started
+        machine_s, mirror_s, child_s = self._cpu()
+        own_s = child_s - self._child_s
+        others_s = machine_s - self._machine_s - own_s - (mirror_s - self._mirror_s)
+        return Run(wall_s, own_s, max(others_s, 0) / wall_s)
+
+    def _cpu(self) -> tuple[float, float, float]:
+        machine, mirror, children = psutil.cpu_times(), self._mirror.cpu_times(), os.times()
+        # Time of virtual machines is part of user time already.
+        busy = machine.user + machine.nice + machine.system + machine.irq + machine.softirq + machine.steal
+        return busy, mirror.user + mirror.system, children.children_user + children.children_system
 
 
 def is_identical(original: Path, copy: Path) -> bool:

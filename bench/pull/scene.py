@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from freehold.core.store import FileRecord, Lineage, SourceRecord, Store, content_digest, hash_file
@@ -50,9 +51,17 @@ def _record(path: Path, root: Path) -> FileRecord:
     return FileRecord(path=path.relative_to(root).as_posix(), size_bytes=path.stat().st_size, sha256=hash_file(path))
 
 
+@dataclass(frozen=True)
+class Mirror:
+    """A running mirror."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def running_mirror(home: Path) -> Iterator[str]:
-    """`freehold mirror` as a process of its own; yields its URL."""
+def running_mirror(home: Path) -> Iterator[Mirror]:
+    """`freehold mirror` as a process of its own."""
     process = subprocess.Popen(
         [sys.executable, "-c", "from freehold.serve.cli.mirror import app; app()", "--port", "0"],
         env={**os.environ, "FREEHOLD_HOME": str(home)},
@@ -62,6 +71,6 @@ def running_mirror(home: Path) -> Iterator[str]:
     with process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip().partition("=")[2]
+            yield Mirror(process.stdout.readline().strip().partition("=")[2], process.pid)
         finally:
             process.terminate()
