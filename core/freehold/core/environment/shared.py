@@ -8,7 +8,7 @@ from typing import Any
 
 from freehold.core.environment.folder import ensure_folder, is_complete
 from freehold.core.environment.lock import Lock, Pin, lock_path, read_lock
-from freehold.core.environment.packages import check_pins, install_pins, size_bytes
+from freehold.core.environment.packages import check_pins, compile_modules, install_pins, size_bytes
 from freehold.core.environment.pip import require_torch_build
 from freehold.core.environment.variant import Variant
 from freehold.core.environment.venv import make_venv, python_version, require_disk, works
@@ -61,6 +61,8 @@ def fill(folder: Path, pins: tuple[Pin, ...], absent: frozenset[str]) -> None:
     """Install pins into an empty environment and check that they fit together."""
     with phase(f"Installing {len(pins)} packages"):
         install_pins(folder, pins, logs_of(folder))
+    with phase("Compiling modules"):
+        compile_modules(folder, logs_of(folder) / "compile.log")
     with phase("Checking that they fit together"):
         check_pins(folder / "bin" / "python", absent, logs_of(folder) / "check.log")
 
