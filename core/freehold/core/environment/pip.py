@@ -52,13 +52,12 @@ def require_torch_build(python: Path, version: str, log: Path) -> None:
     try:
         listing = run_pip(python, "index", "versions", "torch", log=log)
     except EnvironmentProblem as error:
-        text = log.read_text(errors="replace")
-        if "No matching distribution" in text and "onnection" not in text:
-            raise missing_torch_build(version) from error
+        # PyPI lists builds of torch for every supported Python, so nothing at all means that pip sees no index.
         raise EnvironmentProblem(
-            "pip reaches no package index", why=error.why, next_step="Check the network and `pip config list`."
+            "pip finds no torch at all", why=error.why, next_step="Check the network and `pip config list`."
         ) from error
-    if version not in re.findall(r"[^\s,()]+", listing):
+    available = re.search(r"^Available versions: (.*)$", listing, re.MULTILINE)
+    if available is None or version not in available[1].split(", "):
         raise missing_torch_build(version)
 
 

@@ -1,6 +1,7 @@
 """Make and remove versioned engine environments: two stand side by side while an upgrade is rehearsed."""
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def remove_engine(name: str, settings: Settings) -> EngineEnvironment:
             next_step="Stop what it serves, then try again.",
         )
     remove_folder(environment.path)
+    shutil.rmtree(logs_of(environment.path), ignore_errors=True)
     return environment
 
 

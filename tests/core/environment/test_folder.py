@@ -1,0 +1,96 @@
+"""A folder that is built once, by one process, and never used half made."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.core.environment.folder import MARKER, ensure_folder, is_complete, read_marker, remove_folder
+from freehold.core.errors import NotFoundError
+
+BUILD_SLOWLY = """
+import sys, time
+from pathlib import Path
+from freehold.core.environment.folder import ensure_folder
+
+def build(folder):
+    folder.mkdir()
+    (folder / "half").touch()
+    with Path(sys.argv[2]).open("a") as built:
+        built.write("x")
+    time.sleep(float(sys.argv[3]))
+    return {}
+
+ensure_folder(Path(sys.argv[1]), build)
+"""
+
+
+def make(folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    (folder / "content").write_text("whole")
+    return {"version": "1"}
+
+
+def refuse(folder: Path) -> dict[str, Any]:
+    raise AssertionError(f"{folder} was built again")
+
+
+def start_building(folder: Path, built: Path, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", BUILD_SLOWLY, str(folder), str(built), str(seconds)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_builds_once_and_reuses(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "environment"
+    assert ensure_folder(folder, make)
+    assert not ensure_folder(folder, refuse)
+    assert read_marker(folder) == {"version": "1"}
+
+
+def test_one_half_made_by_a_killed_process_is_built_again(tmp_path: Path) -> None:
+    folder, built = tmp_path / "environment", tmp_path / "built"
+    process = start_building(folder, built, 60)
+    while not (folder / "half").exists():
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert not is_complete(folder)
+
+    assert ensure_folder(folder, make)
+    assert sorted(path.name for path in folder.iterdir()) == [MARKER, "content"]
+
+
+def test_two_processes_at_once_build_it_once(tmp_path: Path) -> None:
+    folder, built = tmp_path / "environment", tmp_path / "built"
+    processes = [start_building(folder, built, 0.5) for _ in range(2)]
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert built.read_text() == "x"
+    assert sum("Waiting for another process" in text for text in said) == 1
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fail(folder: Path) -> dict[str, Any]:
+        make(folder)
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        ensure_folder(tmp_path / "environment", fail)
+    assert not (tmp_path / "environment").exists()
+
+
+def test_a_complete_one_that_no_longer_works_is_built_again(tmp_path: Path) -> None:
+    folder = tmp_path / "environment"
+    ensure_folder(folder, make)
+    (folder / "content").unlink()
+    assert ensure_folder(folder, make, is_usable=lambda place: (place / "content").exists())
+
+
+def test_remove(tmp_path: Path) -> None:
+    ensure_folder(tmp_path / "environment", make)
+    remove_folder(tmp_path / "environment")
+    assert not (tmp_path / "environment").exists()
+    with pytest.raises(NotFoundError, match="no complete environment"):
+        read_marker(tmp_path / "environment")
