@@ -125,8 +125,9 @@ def _build_resolved(folder: Path, request: EngineRequest, python: Path) -> dict[
         make_venv(folder, python=python)
     with phase(f"Resolving {request.requirement} (its packages are downloaded for that)"):
         pins = resolve_pins(folder / "bin" / "python", request.requirement, logs_of(folder))
-    fill(folder, tuple(pin for pin in pins if pin.name not in request.variant.absent), request.variant.absent)
-    (folder / "pins.txt").write_text("".join(f"{pin}\n" for pin in pins if pin.name not in request.variant.absent))
+    kept = tuple(pin for pin in sorted(pins, key=lambda pin: pin.name) if pin.name not in request.variant.absent)
+    fill(folder, kept, request.variant.absent)
+    (folder / "pins.txt").write_text("".join(f"{pin}\n" for pin in kept))
     return {"variant": request.variant.name, "python": version, "size_bytes": size_bytes(folder)}
 
 
@@ -142,10 +143,11 @@ def import_vllm(python: Path) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError(f"{python} cannot import vllm", why=str(error)) from error
-    if ended.returncode:
+    printed = ended.stdout.split()
+    if ended.returncode or not printed:
         raise EngineError(
             f"{python} cannot import vllm",
-            why="\n" + last_lines(ended.stderr),
+            why="\n" + (last_lines(ended.stderr) or "  it printed no version"),
             next_step="Make that environment anew: `freehold engine remove NAME --yes`, then install it.",
         )
-    return ended.stdout.split()[-1]
+    return printed[-1]
