@@ -44,7 +44,7 @@ class Gateway:
         endpoint = ENDPOINTS.get(path)
         if endpoint is not None:
             if scope["method"] == "POST":
-                await self._relay.by_model(endpoint, scope, receive, send)
+                await self._relay(endpoint, scope, receive, send)
             else:
                 await self._relay.refuse(MethodNotAllowed(scope["method"], path, "POST"), endpoint, send)
         elif path.startswith(RESPONSES_PREFIX):
@@ -67,7 +67,7 @@ class Gateway:
         except FreeholdError as error:
             await self._relay.refuse(error, endpoint, send)
             return
-        await self._relay.to_engine(engine, endpoint, scope, receive, send)
+        await self._relay(endpoint, scope, receive, send, engine)
 
     @property
     def in_flight(self) -> int:

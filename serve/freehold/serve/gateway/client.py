@@ -9,6 +9,9 @@ KEEPALIVE_S = 4.0
 
 CONNECT_TIMEOUT_S = 10.0
 
+AUTO_HEADERS = ("user-agent", "accept", "content-type")
+"""What aiohttp adds unless it is told to skip it; skipping what is there already costs 3 µs."""
+
 
 class RawBody(Payload):
     """Bytes that are sent as they are; aiohttp's own payload warns of every body above 1 MiB."""
@@ -37,5 +40,4 @@ def new_client() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        skip_auto_headers=("user-agent", "accept", "accept-encoding", "content-type"),
     )

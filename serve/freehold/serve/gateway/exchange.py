@@ -21,6 +21,7 @@ class Exchange:
     __slots__ = (
         "_ends_event",
         "_is_event_stream",
+        "_is_whole",
         "_over",
         "_task",
         "_watcher",
@@ -45,6 +46,7 @@ class Exchange:
         self.abort_error: FreeholdError | None = None
         self._is_event_stream = False
         self._ends_event = True
+        self._is_whole = False
         self._over = False
         self._task: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -71,9 +73,10 @@ class Exchange:
             self._task.cancel()
 
     def close(self) -> None:
-        """The exchange is over, well or badly; safe to call twice."""
+        """The exchange is over, well or badly."""
         self._over = True
-        if self._watcher is not None:
+        # After a whole answer the server ends `receive` by itself, and leaving that to it is cheaper.
+        if self._watcher is not None and not self._is_whole:
             self._watcher.cancel()
         if self.client_left:
             self.status = CLIENT_LEFT
@@ -93,6 +96,7 @@ class Exchange:
         """Send the rest of the body; nothing can go wrong for the client after it."""
         self._over = True
         await self.send({"type": "http.response.body", "body": body})
+        self._is_whole = True
 
     async def fail(self, error: FreeholdError) -> None:
         """Tell the client: by an envelope, by an error event, or by a connection that breaks off.

@@ -20,7 +20,7 @@ from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.answer import relay_answer
 from freehold.serve.gateway.body import ClientLeft, read_body
-from freehold.serve.gateway.client import RawBody
+from freehold.serve.gateway.client import AUTO_HEADERS, RawBody
 from freehold.serve.gateway.endpoints import Endpoint
 from freehold.serve.gateway.errors import Draining, EngineLost, Unavailable, send_error
 from freehold.serve.gateway.exchange import Exchange
@@ -44,22 +44,15 @@ class Relay:
         self.running: set[Exchange] = set()
         self.is_draining = False
 
-    async def by_model(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """Relay a request whose body names its model."""
-        await self._relay(None, endpoint, scope, receive, send)
-
-    async def to_engine(self, engine: Engine, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """Relay a request that is known to belong to this engine."""
-        await self._relay(engine, endpoint, scope, receive, send)
-
     async def refuse(self, error: FreeholdError, endpoint: Endpoint, send: Send, model: str = "") -> None:
         """Answer with the error's envelope, and count it."""
         self._metrics.of(model).count_request(endpoint.path, error.http_status)
         await send_error(send, error, endpoint.dialect)
 
-    async def _relay(
-        self, engine: Engine | None, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    async def __call__(
+        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, engine: Engine | None = None
     ) -> None:
+        """Relay a request to the engine that its body names, or to `engine` if its body names none."""
         started = perf_counter()
         model = "" if engine is None else engine.name
         try:
@@ -113,6 +106,7 @@ class Relay:
                 self._url(engine, exchange.scope),
                 data=RawBody(body) if body else None,
                 headers=sent_headers,
+                skip_auto_headers=[name for name in AUTO_HEADERS if name not in sent_headers] or None,
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorError as error:

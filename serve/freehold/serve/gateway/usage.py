@@ -6,8 +6,9 @@ from typing import NamedTuple
 _USAGE = b'"usage"'
 # Inside a JSON string the quotes would be escaped, so text that talks of usage cannot match.
 _OPENING = re.compile(rb'"usage"\s*:\s*\{')
-_PROMPT = re.compile(rb'"(?:prompt|input)_tokens"\s*:\s*(\d+)')
-_COMPLETION = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*(\d+)')
+_NUMBER = re.compile(rb"\s*:\s*(\d+)")
+_PROMPT = (b'"prompt_tokens"', b'"input_tokens"')
+_COMPLETION = (b'"completion_tokens"', b'"output_tokens"')
 _REACH = 2048
 """A usage object with every detail an API has today is a quarter of this."""
 
@@ -25,13 +26,13 @@ def last_usage(data: bytes) -> Usage | None:
     while (position := data.rfind(_USAGE, 0, position)) >= 0:
         opening = _OPENING.match(data, position)
         if opening:
-            limit = opening.end() + _REACH
-            return Usage(
-                _number(_PROMPT.search(data, opening.end(), limit)),
-                _number(_COMPLETION.search(data, opening.end(), limit)),
-            )
+            return Usage(_number(data, _PROMPT, position), _number(data, _COMPLETION, position))
     return None
 
 
-def _number(match: re.Match[bytes] | None) -> int | None:
-    return int(match[1]) if match else None
+def _number(data: bytes, names: tuple[bytes, bytes], start: int) -> int | None:
+    for name in names:
+        position = data.find(name, start, start + _REACH)
+        if position >= 0 and (match := _NUMBER.match(data, position + len(name))):
+            return int(match[1])
+    return None
