@@ -167,6 +167,7 @@ class ProcessEngine:
                 if phase:
                     self._report(f"{self._name}: {phase}: {time.monotonic() - phase_began:.1f} s")
                 phase, phase_began = reached, time.monotonic()
+                self._report(f"{self._name}: {phase} …")
                 self._set(EngineState.STARTING, phase)
             if await _is_healthy(session, self._base_url):
                 self._report(f"{self._name}: {phase}: {time.monotonic() - phase_began:.1f} s")
