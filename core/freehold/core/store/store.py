@@ -4,9 +4,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from freehold.core.errors import NotFoundError, RefusedError, UserError
 from freehold.core.store.artifact import Artifact
@@ -177,9 +179,12 @@ class Store:
         ]
 
     def collect(self) -> None:
-        """Delete what `leftovers` and `superseded` list."""
+        """Delete what `leftovers` and `superseded` list, but for what somebody has begun to use meanwhile."""
         for folder in self.leftovers():
-            shutil.rmtree(folder)
+            lock = self._locks / f"staging-{folder.name}.lock"
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(Timeout), FileLock(lock, timeout=0):
+                shutil.rmtree(folder)
         for artifact in self.superseded():
             self.remove(artifact)
 

@@ -45,49 +45,23 @@ class ProcessEngine:
         runtime: EngineRuntime,
         report: Callable[[str], None],
     ) -> None:
-        self._name = name
+        self.name = name
+        self.upstream_model = name
+        self.base_url = ""
+        self.state = EngineState.STARTING
+        self.detail = "not started yet"
+        self.headers: Mapping[str, str] = {}
+        self.fingerprint = system_fingerprint(artifact, config, runtime.version)
         self._artifact = artifact
         self._config = config
         self._runtime = runtime
         self._report = report
-        self._fingerprint = system_fingerprint(artifact, config, runtime.version)
-        self._state = EngineState.STARTING
-        self._detail = "not started yet"
-        self._base_url = ""
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_ready = False
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def upstream_model(self) -> str:
-        return self._name
-
-    @property
-    def base_url(self) -> str:
-        return self._base_url
-
-    @property
-    def state(self) -> EngineState:
-        return self._state
-
-    @property
-    def detail(self) -> str:
-        return self._detail
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {}
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._supervise(), name=f"supervise {self._name}")
+        self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     async def stop(self) -> None:
         self._set(EngineState.DRAINING, "stopping")
@@ -116,7 +90,7 @@ class ProcessEngine:
             wait = min(policy.backoff_s * 2 ** (attempts - 1), policy.backoff_limit_s)
             self._set(EngineState.RESTARTING, f"{diagnosis.cause}; restart {attempts} in {wait:.0f} s")
             self._report(
-                f"{self._name}: {diagnosis.cause}. Restart {attempts} of {policy.max_attempts} in {wait:.0f} s."
+                f"{self.name}: {diagnosis.cause}. Restart {attempts} of {policy.max_attempts} in {wait:.0f} s."
             )
             await asyncio.sleep(wait)
 
@@ -127,19 +101,19 @@ class ProcessEngine:
     def _fail(self, diagnosis: Diagnosis, restarts: int) -> None:
         after = f" after {restarts} restart(s)" if restarts else ""
         self._set(EngineState.FAILED, diagnosis.cause)
-        self._report(f"{self._name}: failed{after}: {diagnosis.cause}\n{diagnosis.remedy} Log: {self._runtime.log}")
+        self._report(f"{self.name}: failed{after}: {diagnosis.cause}\n{diagnosis.remedy} Log: {self._runtime.log}")
 
     async def _run_once(self) -> tuple[Diagnosis, float]:
         """One life of the child. Returns why it ended and how many seconds it was ready."""
         port = free_loopback_port()
-        self._base_url = f"http://127.0.0.1:{port}"
+        self.base_url = f"http://127.0.0.1:{port}"
         started = launch(
             self._artifact,
             self._config,
-            name=self._name,
+            name=self.name,
             python=self._runtime.python,
             port=port,
-            fingerprint=self._fingerprint,
+            fingerprint=self.fingerprint,
             has_gpu=self._runtime.has_gpu,
         )
         self._child = await Child.start(started.command, started.env, self._runtime.log)
@@ -165,12 +139,12 @@ class ProcessEngine:
             reached = current_phase(child.log_text())
             if reached != phase:
                 if phase:
-                    self._report(f"{self._name}: {phase}: {time.monotonic() - phase_began:.1f} s")
+                    self._report(f"{self.name}: {phase}: {time.monotonic() - phase_began:.1f} s")
                 phase, phase_began = reached, time.monotonic()
-                self._report(f"{self._name}: {phase} …")
+                self._report(f"{self.name}: {phase} …")
                 self._set(EngineState.STARTING, phase)
-            if await _is_healthy(session, self._base_url):
-                self._report(f"{self._name}: {phase}: {time.monotonic() - phase_began:.1f} s")
+            if await _is_healthy(session, self.base_url):
+                self._report(f"{self.name}: {phase}: {time.monotonic() - phase_began:.1f} s")
                 return
             if time.monotonic() - began > self._config.start_timeout_s:
                 cause = f"it was not ready within {self._config.start_timeout_s:.0f} s, still {phase}"
@@ -183,7 +157,7 @@ class ProcessEngine:
         """The gate before READY. Raises _EndedError with the numbers when the engine is not the artifact."""
         self._set(EngineState.PROBING, "golden probe")
         if self._config.probe == "off":
-            self._report(f"{self._name}: served without the golden probe, as configured (engine.probe: off).")
+            self._report(f"{self.name}: served without the golden probe, as configured (engine.probe: off).")
             return
         reference = self._artifact.lineage.probe
         if reference.status != "computed":
@@ -197,7 +171,7 @@ class ProcessEngine:
         began = time.monotonic()
         try:
             verdict = await probe_engine(
-                session, self._base_url, self._name, reference, quantized_online=quantizes_online(self._config)
+                session, self.base_url, self.name, reference, quantized_online=quantizes_online(self._config)
             )
         except EngineError as error:
             raise _EndedError(Diagnosis(str(error), "Read its log.", is_final=True)) from error
@@ -208,11 +182,11 @@ class ProcessEngine:
                     cause, "Run `freehold store verify` on the artifact, and check the engine's options.", is_final=True
                 )
             )
-        self._report(f"{self._name}: golden probe: {time.monotonic() - began:.1f} s, {verdict}")
+        self._report(f"{self.name}: golden probe: {time.monotonic() - began:.1f} s, {verdict}")
 
     def _set(self, state: EngineState, detail: str) -> None:
-        self._state = state
-        self._detail = detail
+        self.state = state
+        self.detail = detail
 
 
 class _EndedError(Exception):

@@ -19,56 +19,30 @@ class RemoteEngine:
     """Ready while its `/v1/models` answers; looked at every five seconds."""
 
     def __init__(self, name: str, config: RemoteConfig, environ: Mapping[str, str] = os.environ) -> None:
-        self._name = name
-        self._config = config
-        self._headers = _authorization(name, config, environ)
-        self._state = EngineState.STARTING
-        self._detail = "not asked yet"
+        self.name = name
+        self.upstream_model = config.model or name
+        self.base_url = config.base_url
+        self.state = EngineState.STARTING
+        self.detail = "not asked yet"
+        self.headers: Mapping[str, str] = _authorization(name, config, environ)
+        self.fingerprint = ""  # what answers there is not ours to vouch for
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def upstream_model(self) -> str:
-        return self._config.model or self._name
-
-    @property
-    def base_url(self) -> str:
-        return self._config.base_url
-
-    @property
-    def state(self) -> EngineState:
-        return self._state
-
-    @property
-    def detail(self) -> str:
-        return self._detail
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._headers
-
-    @property
-    def fingerprint(self) -> str:
-        return ""  # what answers there is not ours to vouch for
-
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._watch(), name=f"watch {self._name}")
+        self._task = asyncio.create_task(self._watch(), name=f"watch {self.name}")
 
     async def stop(self) -> None:
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._state = EngineState.STOPPED
+        self.state = EngineState.STOPPED
 
     async def _watch(self) -> None:
         timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout, headers=dict(self._headers), trust_env=True) as session:
+        async with aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers), trust_env=True) as session:
             while True:
-                self._state, self._detail = await self._check(session)
+                self.state, self.detail = await self._check(session)
                 await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def _check(self, session: aiohttp.ClientSession) -> tuple[EngineState, str]:
