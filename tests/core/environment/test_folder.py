@@ -1,5 +1,6 @@
 """A folder that is built once, by one process, and never used half made."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,31 @@ def test_two_processes_at_once_build_it_once(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], said
     assert built.read_text() == "x"
     assert sum("Waiting for another process" in text for text in said) == 1
+
+
+ORPHAN = """
+import subprocess, sys, time
+from pathlib import Path
+from freehold.core.environment.folder import exclusive, locks_to_pass
+
+with exclusive(Path(sys.argv[1]), what="it"):
+    child = "import sys, time; print('started', flush=True); sys.stdin.read()"
+    subprocess.run([sys.executable, "-c", child], pass_fds=locks_to_pass())
+"""
+
+
+def test_a_child_that_outlives_its_killed_parent_keeps_the_lock(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ORPHAN, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "started\n"
+        parent.kill()
+        parent.wait()
+        with (tmp_path / "lock").open() as file:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            parent.communicate()
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:

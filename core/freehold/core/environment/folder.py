@@ -18,6 +18,8 @@ from freehold.core.progress import hint
 
 MARKER = ".complete"
 
+_held: set[int] = set()
+
 
 def is_complete(folder: Path) -> bool:
     return (folder / MARKER).is_file()
@@ -63,7 +65,7 @@ def remove_folder(folder: Path) -> None:
 
 @contextmanager
 def exclusive(lock_file: Path, *, what: str) -> Iterator[None]:
-    """Hold `lock_file` alone. The kernel lets go of it when the process ends, however it ends."""
+    """Hold `lock_file` alone. The kernel lets go of it when the process and the children that got it have ended."""
     descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -71,9 +73,16 @@ def exclusive(lock_file: Path, *, what: str) -> Iterator[None]:
         except BlockingIOError:
             hint(f"Waiting for another process that is working on {what} …")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _held.add(descriptor)
         yield
     finally:
+        _held.discard(descriptor)
         os.close(descriptor)
+
+
+def locks_to_pass() -> tuple[int, ...]:
+    """`pass_fds` for a child that writes below a locked folder: when we are killed, it keeps the lock until it ends."""
+    return tuple(_held)
 
 
 def _write_marker(folder: Path, record: dict[str, Any]) -> None:

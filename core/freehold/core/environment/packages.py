@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from freehold.core.environment.counter import Counter
+from freehold.core.environment.folder import locks_to_pass
 from freehold.core.environment.lock import Pin, normalize
 from freehold.core.environment.pip import last_lines, run_pip
 from freehold.core.errors import EnvironmentProblem, IntegrityError
@@ -72,7 +73,7 @@ def compile_modules(folder: Path, log: Path) -> None:
     options = ("-q", "-j", "0", "-x", "/tests?/")
     command = [str(folder / "bin" / "python"), "-m", "compileall", *options, str(site_packages(folder))]
     with log.open("w") as out:
-        subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
+        subprocess.run(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, pass_fds=locks_to_pass(), check=False)
 
 
 def site_packages(folder: Path) -> Path:

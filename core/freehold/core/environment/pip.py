@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from freehold.core.environment.folder import locks_to_pass
 from freehold.core.environment.lock import Pin, normalize
 from freehold.core.errors import EnvironmentProblem
 
@@ -28,7 +29,13 @@ def run_pip(python: Path, *arguments: str, log: Path) -> str:
     with log.open("w") as out:
         command = [str(python), "-m", "pip", *arguments]
         ended = subprocess.run(
-            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=pip_environ(), check=False
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=pip_environ(),
+            pass_fds=locks_to_pass(),
+            check=False,
         )
     text = log.read_text(errors="replace")
     if ended.returncode:

@@ -12,7 +12,7 @@ from freehold.core.environment.packages import check_pins, compile_modules, inst
 from freehold.core.environment.pip import require_torch_build
 from freehold.core.environment.variant import Variant
 from freehold.core.environment.venv import make_venv, python_version, require_disk, works
-from freehold.core.progress import phase
+from freehold.core.progress import hint, phase
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -33,11 +33,14 @@ def ensure_shared(variant: Variant, root: Path, *, lock: Lock | None = None) -> 
     """The shared environment's folder, built first where it is missing or broken."""
     lock = lock or read_lock(lock_path(variant))
     folder = environment_folder(variant, lock, root)
-    ensure_folder(
+    built = ensure_folder(
         folder,
         lambda place: build_locked(place, variant, lock),
         is_usable=lambda place: is_complete(place) and works(place),
     )
+    older = [path.name for path in folder.parent.iterdir() if path != folder and is_complete(path)] if built else []
+    if older:
+        hint(f"Also in {folder.parent}: {', '.join(sorted(older))}. Delete those that no clone uses any more.")
     return folder
 
 

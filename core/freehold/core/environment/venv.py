@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from freehold.core.environment.folder import locks_to_pass
 from freehold.core.errors import EnvironmentProblem, UserError
 from freehold.core.progress import human_bytes
 
@@ -64,7 +65,7 @@ def python_version(python: Path) -> str:
 def make_venv(folder: Path, *, python: Path = Path(sys.executable), with_pip: bool = True) -> None:
     """Make an empty environment at `folder`. Raises EnvironmentProblem with what the venv module said."""
     command = [str(python), "-m", "venv", *([] if with_pip else ["--without-pip"]), str(folder)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, pass_fds=locks_to_pass(), check=False)
     if ended.returncode:
         said = (ended.stderr or ended.stdout).strip()
         raise EnvironmentProblem(f"`{' '.join(command)}` failed", why=said)
