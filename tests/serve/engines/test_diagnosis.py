@@ -58,3 +58,8 @@ def test_the_cause_is_named(log: str, cause: str, is_final: bool) -> None:
 
 def test_the_words_of_ordinary_lines_are_no_symptoms() -> None:
     assert diagnose(137, OPTIONS).cause == "it was killed (SIGKILL)"
+
+
+def test_only_a_taken_port_is_chance() -> None:
+    assert diagnose(1, "OSError: [Errno 98] Address already in use").is_chance
+    assert not diagnose(1, "ImportError: cannot import name 'x': unsupported").is_chance

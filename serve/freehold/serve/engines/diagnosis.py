@@ -15,6 +15,8 @@ class Diagnosis:
     remedy: str
     is_final: bool
     """Starting again with the same config cannot help."""
+    is_chance: bool = False
+    """Starting again is likely to help, also when the engine never was ready."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,11 @@ class _Symptom:
     cause: str
     """May use the pattern's groups."""
     remedy: str
-    is_final: bool = True
+    is_chance: bool = False
 
 
-def _symptom(pattern: str, cause: str, remedy: str, *, is_final: bool = True) -> _Symptom:
-    return _Symptom(re.compile(pattern, re.IGNORECASE), cause, remedy, is_final)
+def _symptom(pattern: str, cause: str, remedy: str, *, is_chance: bool = False) -> _Symptom:
+    return _Symptom(re.compile(pattern, re.IGNORECASE), cause, remedy, is_chance)
 
 
 # First match wins: a cause stands before the general errors that it brings about.
@@ -36,7 +38,7 @@ _SYMPTOMS = (
         r"address already in use|errno 98",
         "its port was taken",
         "It is started again on another port.",
-        is_final=False,
+        is_chance=True,
     ),
     _symptom(
         r"No module named '?(vllm)\b",
@@ -113,7 +115,8 @@ def diagnose(status: int, log: str) -> Diagnosis:
     log = "\n".join(line for line in log.splitlines() if not _ORDINARY.search(line))
     for symptom in _SYMPTOMS:
         if match := symptom.pattern.search(log):
-            return Diagnosis(symptom.cause.format(*match.groups()), symptom.remedy, symptom.is_final)
+            cause = symptom.cause.format(*match.groups())
+            return Diagnosis(cause, symptom.remedy, is_final=not symptom.is_chance, is_chance=symptom.is_chance)
     if status in (137, -9):
         remedy = "Most often the kernel's out-of-memory killer: see `dmesg`; lower the memory settings."
         return Diagnosis("it was killed (SIGKILL)", remedy, is_final=False)

@@ -95,8 +95,8 @@ class ProcessEngine:
             await asyncio.sleep(wait)
 
     def _may_retry(self, diagnosis: Diagnosis) -> bool:
-        # An engine that never was ready fails fast, so that a wrong config shows at once; a taken port is chance.
-        return self._was_ready or "port" in diagnosis.cause
+        # An engine that never was ready fails fast, so that a wrong config shows at once.
+        return self._was_ready or diagnosis.is_chance
 
     def _fail(self, diagnosis: Diagnosis, restarts: int) -> None:
         after = f" after {restarts} restart(s)" if restarts else ""
