@@ -20,9 +20,9 @@ LIMITS_US = {CPU_PER_REQUEST: 170.0, CPU_PER_UNPACED_CHUNK: 5.0}
 
 def main() -> None:
     arguments, load_average = _arguments(), os.getloadavg()[0]
-    if arguments.setup:
-        set_up(arguments.cache)
     chosen = [one for one in CONTENDERS if not arguments.only or one.name in arguments.only]
+    if arguments.setup:
+        set_up(chosen, arguments.cache)
     reasons = {one.name: one.missing(arguments.cache) for one in chosen}
     skipped = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
     for line in skipped:

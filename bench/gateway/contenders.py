@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,9 +33,9 @@ class Contender:
         return "" if not self.packages or program.exists() else f"{program} does not exist (--setup makes it)"
 
 
-def set_up(cache: Path) -> None:
+def set_up(contenders: Sequence[Contender], cache: Path) -> None:
     """Make the environments of those that need one of their own."""
-    for contender in CONTENDERS:
+    for contender in contenders:
         if not contender.packages or not contender.missing(cache):
             continue
         folder = contender.environment(cache)

@@ -16,6 +16,9 @@ import uvloop
 
 from bench.gateway.workloads import WORKLOADS, Workload
 
+MARKER = b'" Paris'
+"""Once in every content event."""
+
 
 @dataclasses.dataclass
 class Load:
@@ -61,8 +64,8 @@ class _Client(asyncio.Protocol):
         if self._workload.chunks:
             # A marker may be cut in two by the network.
             seen = self._carry + body
-            self._events += seen.count(b'" Paris"')
-            self._carry = seen[-7:]
+            self._events += seen.count(MARKER)
+            self._carry = seen[1 - len(MARKER) :]
 
     def on_message_complete(self) -> None:
         now = time.perf_counter()

@@ -31,7 +31,11 @@ _ANSWER = json.dumps(
     }
 ).encode()
 _MODELS = json.dumps({"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "mock"}]}).encode()
-_CHUNK, _LAST = _event({"content": " Paris"}), _event({}, "stop")
+# Different words: litellm takes a hundred equal events for a model that has lost its way.
+_CHUNKS = [
+    {"type": "http.response.body", "body": _event({"content": f" Paris{n}"}), "more_body": True} for n in range(8)
+]
+_LAST = _event({}, "stop")
 _JSON = [(b"content-type", b"application/json")]
 _SSE = [(b"content-type", b"text/event-stream; charset=utf-8")]
 
@@ -62,13 +66,12 @@ async def _reply(send: Any, body: bytes) -> None:
 
 async def _stream(send: Any, chunks: int, pace_s: float) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": _SSE})
-    chunk = {"type": "http.response.body", "body": _CHUNK, "more_body": True}
     due = asyncio.get_running_loop().time()
-    for _ in range(chunks):
+    for number in range(chunks):
         if pace_s:
             due += pace_s
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
-        await send(chunk)
+        await send(_CHUNKS[number % len(_CHUNKS)])
     await send({"type": "http.response.body", "body": _LAST + b"data: [DONE]\n\n"})
 
 

@@ -33,12 +33,14 @@ def cores() -> tuple[int, int]:
 @contextlib.contextmanager
 def running(command: Sequence[str], core: int, log: Path, env: dict[str, str], ready_url: str) -> Iterator[int]:
     """The process, once it answers on `ready_url`; its whole group is ended at the end."""
+    # A program that may not keep its byte code compiles modules again on each import, litellm even on each request.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **env},
+            env={**inherited, **env},
             start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
