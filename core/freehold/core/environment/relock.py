@@ -12,9 +12,10 @@ import tempfile
 from pathlib import Path
 
 from freehold.core.environment.lock import Pin, lock_path, parse_pins, read_lock
+from freehold.core.environment.pip import run_pip
 from freehold.core.environment.requirements import bare_requirement, unmet_requirements
 from freehold.core.environment.variant import VARIANTS, Variant
-from freehold.core.errors import EnvironmentProblem
+from freehold.core.errors import EnvironmentProblem, FreeholdError
 from freehold.core.progress import phase
 
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -33,13 +34,34 @@ def main() -> None:
     for variant in VARIANTS.values():
         path = lock_path(variant)
         resolved = {}
-        for python in PYTHONS:
-            with phase(f"Resolving {variant.name} for Python {python}"):
-                resolved[python] = _resolve(options.project, variant, python, upgrade=options.upgrade)
+        with tempfile.TemporaryDirectory() as folder:
+            links = stand_ins(variant, Path(folder))
+            for python in PYTHONS:
+                with phase(f"Resolving {variant.name} for Python {python}"):
+                    resolved[python] = _resolve(options.project, variant, python, links, upgrade=options.upgrade)
         path.write_text(_header(variant) + "".join(f"{pin}\n" for pin in merge(resolved)))
         unmet = list(unmet_requirements(options.project, variant, read_lock(path)))
         if unmet:
             raise EnvironmentProblem(f"{path} does not grant what {options.project} asks for", why="; ".join(unmet))
+
+
+def stand_ins(variant: Variant, folder: Path) -> list[str]:
+    """Options that show uv the locked local build of torch for every Python, wherever pip finds it for this one.
+
+    Only the metadata count here, and they are the same for all; so a mirror that holds one wheel is enough to lock.
+    """
+    versions = read_lock(lock_path(variant)).versions_of("torch") if variant.torch_local else set()
+    here = "cp{}{}".format(*sys.version_info[:2])
+    for version in versions:
+        with phase(f"Fetching torch=={version}"):
+            arguments = ("download", "--no-deps", "--dest", str(folder), f"torch=={version}")
+            run_pip(Path(sys.executable), *arguments, log=folder / "pip.log")
+        (wheel,) = folder.glob(f"torch-{version}-{here}-*.whl")
+        for python in PYTHONS:
+            twin = folder / wheel.name.replace(here, f"cp{python.replace('.', '')}")
+            if not twin.exists():
+                twin.symlink_to(wheel)
+    return ["--find-links", str(folder)] if versions else []
 
 
 def merge(resolved: dict[str, dict[str, str]]) -> list[Pin]:
@@ -60,7 +82,7 @@ def _header(variant: Variant) -> str:
     return header + (f"# Left out on purpose: {', '.join(sorted(variant.absent))}.\n" if variant.absent else "")
 
 
-def _resolve(project: Path, variant: Variant, python: str, *, upgrade: bool) -> dict[str, str]:
+def _resolve(project: Path, variant: Variant, python: str, links: list[str], *, upgrade: bool) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         bare, absent, pins = (Path(folder) / name for name in ("bare.in", "absent.txt", "pins.txt"))
         bare.write_text("\n".join(str(bare_requirement(project, name)) for name in variant.bare))
@@ -69,9 +91,8 @@ def _resolve(project: Path, variant: Variant, python: str, *, upgrade: bool) -> 
             known = read_lock(lock_path(variant)).for_python(python)
             pins.write_text("\n".join(f"{pin.name}=={pin.version}" for pin in known))
         extras = [word for extra in variant.extras for word in ("--extra", extra)]
-        _compile(
-            str(project), str(bare), *extras, "--excludes", str(absent), "-o", str(pins), "--python-version", python
-        )
+        options = [*extras, *links, "--excludes", str(absent), "--output-file", str(pins), "--python-version", python]
+        _compile(str(project), str(bare), *options)
         return {pin.name: pin.version for pin in parse_pins(pins.read_text(), f"uv for Python {python}")}
 
 
@@ -87,4 +108,7 @@ def _compile(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FreeholdError as error:
+        sys.exit(f"make lock: {error}\n{error.next_step}")
