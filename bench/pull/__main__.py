@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bench.pull.contenders import CONTENDERS, Round, is_identical, measure
+from bench.pull.contenders import CONTENDERS, Round, is_identical, measure, wait_for_quiet
 from bench.pull.report import markdown, summary
 from bench.pull.scene import REPO, Mirror, make_store, running_mirror
 
@@ -23,7 +23,10 @@ def main() -> None:
         with running_mirror(scratch / "served") as mirror:
             # The first round fills the page cache and compiles the byte code.
             _round(0, mirror, scratch, original)
-            rounds = [_round(number, mirror, scratch, original) for number in range(1, arguments.rounds + 1)]
+            rounds = []
+            for number in range(1, arguments.rounds + 1):
+                wait_for_quiet(arguments.patience)
+                rounds.append(_round(number, mirror, scratch, original))
     print(summary(rounds, arguments.gib))
     if arguments.markdown:
         arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--gib", type=int, default=1, help="size of the artifact")
     parser.add_argument("--files", type=int, default=4, help="number of safetensors files it comes in")
     parser.add_argument("--rounds", type=int, default=9, help="rounds after the warm-up")
+    parser.add_argument("--patience", type=float, default=10, help="seconds to wait for a quiet machine, each round")
     parser.add_argument("--folder", type=Path, default=None, help="where to work; needs three times the size")
     parser.add_argument("--markdown", type=Path, default=None, help="write the report here")
     return parser.parse_args()

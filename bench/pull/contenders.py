@@ -13,6 +13,8 @@ import psutil
 
 from bench.pull.scene import Mirror
 
+QUIET_PERCENT = 10
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,6 +58,13 @@ CONTENDERS = (
     Contender("freehold pull", _freehold, lambda target: next((target / "home/store/artifacts").iterdir())),
     Contender("hf download", _hf, lambda target: target / "files"),
 )
+
+
+def wait_for_quiet(patience_s: float) -> None:
+    """Return once other work leaves the processors alone for a second, or when patience ends."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline and psutil.cpu_percent(1) > QUIET_PERCENT:
+        pass
 
 
 def measure(contender: Contender, mirror: Mirror, repo: str, target: Path) -> Run:

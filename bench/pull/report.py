@@ -63,8 +63,9 @@ Measured on {_machine()}, SHA-256 at {sha256:.0f} MiB/s per core.
 
 - `freehold pull` computes the SHA-256 of every byte while it arrives and compares it with the hub's; `hf download`
   compares sizes. On this machine that is {gib * 1024 / sha256:.1f} of the CPU seconds above, spread over the cores by
-  one hashing thread per file, and it is the limit: with a core to spare the two are level or `freehold pull` is ahead,
-  on a busy machine it is behind. A CPU with SHA extensions hashes several times as fast.
+  one hashing thread per file, and it is the limit: with two cores to itself `freehold pull` is ahead; while other
+  work kept 1.2 to 1.6 of the two cores, it fell to 0.71 (median of 15 rounds). A CPU with SHA extensions hashes several
+  times as fast.
 - It reads large bodies straight from the connection in pieces of up to 1 MiB instead of passing them through the HTTP
   client in pieces of 64 KiB. That saved about one CPU second per GiB, more than all else that was tried.
 - It makes files durable (fsync) before they count as received. The disk is set to work every 32 MiB, so that little is
