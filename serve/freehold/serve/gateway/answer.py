@@ -1,8 +1,7 @@
 """Relays an engine's answer to the client: event streams as they come, small bodies whole, large ones in pieces."""
 
-import aiohttp
-
 from freehold.serve.gateway import headers
+from freehold.serve.gateway.connection import EngineConnection
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.meter import AnswerMeter
 
@@ -11,28 +10,27 @@ WHOLE_BODY_BYTES = 8 * 1024 * 1024
 the client gets a proper error instead of a torn body."""
 
 
-async def relay_answer(
-    response: aiohttp.ClientResponse, exchange: Exchange, meter: AnswerMeter, fingerprint: str
-) -> bytes:
-    """Relay it to its end and return its first bytes. Raises aiohttp.ClientError if the engine does not get there."""
-    head = headers.to_client(response.raw_headers, fingerprint)
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
-        return await _relay_events(response, head, exchange, meter)
-    length = response.headers.get("content-length")
-    if length is not None and int(length) <= WHOLE_BODY_BYTES:
-        body = await response.content.read()
+async def relay_answer(answer: EngineConnection, exchange: Exchange, meter: AnswerMeter, fingerprint: str) -> bytes:
+    """Relay it to its end and return its first bytes. Raises ConnectionBroken if the engine does not get there."""
+    head = headers.to_client(answer.headers, fingerprint)
+    if headers.find(answer.headers, b"content-type").startswith(b"text/event-stream"):
+        return await _relay_events(answer, head, exchange, meter)
+    length = headers.find(answer.headers, b"content-length")
+    if length and int(length) <= WHOLE_BODY_BYTES:
+        body = await answer.read_all()
         meter.whole(body)
-        await exchange.begin(response.status, head)
+        await exchange.begin(answer.status, head)
         await exchange.end(body)
         return body
-    return await _relay_pieces(response, head, exchange, meter)
+    return await _relay_pieces(answer, head, exchange, meter)
 
 
 async def _relay_events(
-    response: aiohttp.ClientResponse, head: list[tuple[bytes, bytes]], exchange: Exchange, meter: AnswerMeter
+    answer: EngineConnection, head: list[tuple[bytes, bytes]], exchange: Exchange, meter: AnswerMeter
 ) -> bytes:
-    await exchange.begin(response.status, head, is_event_stream="content-encoding" not in response.headers)
-    read, write, metered = response.content.readany, exchange.write, meter.events
+    is_readable = not headers.find(answer.headers, b"content-encoding")
+    await exchange.begin(answer.status, head, is_event_stream=is_readable)
+    read, write, metered = answer.read, exchange.write, meter.events
     first = chunk = await read()
     if chunk:
         meter.first_events(chunk)
@@ -46,12 +44,12 @@ async def _relay_events(
 
 
 async def _relay_pieces(
-    response: aiohttp.ClientResponse, head: list[tuple[bytes, bytes]], exchange: Exchange, meter: AnswerMeter
+    answer: EngineConnection, head: list[tuple[bytes, bytes]], exchange: Exchange, meter: AnswerMeter
 ) -> bytes:
-    await exchange.begin(response.status, head)
-    first = last = await response.content.readany()
+    await exchange.begin(answer.status, head)
+    first = last = await answer.read()
     meter.answered()
-    while chunk := await response.content.readany():
+    while chunk := await answer.read():
         await exchange.write(last)
         last = chunk
     meter.whole(last)

@@ -8,11 +8,11 @@ from starlette.types import Receive, Scope, Send
 from freehold.core.errors import FreeholdError
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
-from freehold.serve.gateway.client import new_client
 from freehold.serve.gateway.endpoints import ENDPOINTS, RESPONSES_PREFIX, STORED_RESPONSE, Endpoint
 from freehold.serve.gateway.errors import Draining, MethodNotAllowed
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.pages import create_pages
+from freehold.serve.gateway.pool import EnginePool
 from freehold.serve.gateway.relay import Relay
 
 _POLL_S = 0.02
@@ -75,8 +75,8 @@ class Gateway:
         return len(self._relay.running)
 
     async def start(self) -> None:
-        """Open the client towards the engines."""
-        self._relay.client = new_client()
+        """Open the pool towards the engines."""
+        self._relay.pool = EnginePool()
         self._relay.is_draining = False
 
     async def drain(self, timeout_s: float) -> int:
@@ -95,10 +95,10 @@ class Gateway:
             await asyncio.sleep(_POLL_S)
 
     async def close(self) -> None:
-        """Close the client towards the engines."""
-        client, self._relay.client = self._relay.client, None
-        if client is not None:
-            await client.close()
+        """Close the pool towards the engines."""
+        pool, self._relay.pool = self._relay.pool, None
+        if pool is not None:
+            pool.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

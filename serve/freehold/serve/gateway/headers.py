@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from multidict import CIMultiDict
-
-from freehold.serve.gateway.errors import RequestError
+from freehold.core.errors import EngineError
 
 HOP_BY_HOP = frozenset(
     {
@@ -24,8 +22,7 @@ HOP_BY_HOP = frozenset(
 CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie"})
 """What a client proves itself to the gateway with; an engine gets its own from its config."""
 
-# The client library writes host and content-length itself, answers `expect` here, and
-# asks for no compression: a compressed stream is a buffered one.
+# `host`, `content-length` and `accept-encoding` are written anew, `expect` is answered here.
 _NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {b"host", b"content-length", b"expect", b"accept-encoding"}
 
 FINGERPRINT = b"x-freehold-fingerprint"
@@ -33,23 +30,30 @@ FINGERPRINT = b"x-freehold-fingerprint"
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
-def to_engine(client: RawHeaders, engine: Mapping[str, str]) -> CIMultiDict[str]:
-    """Headers for the engine: the client's, then the engine's own on top. Raises RequestError."""
-    headers: CIMultiDict[str] = CIMultiDict()
+def to_engine(client: RawHeaders, engine: Mapping[str, str]) -> bytes:
+    """The header lines for the engine: the client's as they are, but for those that the engine wants on every request.
+
+    No compression is asked for: a compressed stream is a buffered one. Raises EngineError.
+    """
+    own = {name.lower().encode("latin-1"): value for name, value in engine.items()}
+    left_out = _NOT_FORWARDED | own.keys() if own else _NOT_FORWARDED
+    lines = [b"accept-encoding: identity\r\n"]
     for name, value in client:
-        if name not in _NOT_FORWARDED:
-            headers.add(name.decode("latin-1"), _text(name, value))
-        elif name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            for named in value.decode("latin-1").split(","):
-                headers.popall(named.strip(), None)
-    headers["accept-encoding"] = "identity"
-    headers.update(engine)
-    return headers
+        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            left_out = left_out | {token.strip() for token in value.lower().split(b",")}
+    for name, value in client:
+        if name not in left_out:
+            lines.append(b"%b: %b\r\n" % (name, value))
+    for name, text in own.items():
+        if "\r" in text or "\n" in text:
+            raise EngineError(f"The engine's header {name.decode()} has a line break", next_step="Check its secret.")
+        lines.append(b"%b: %b\r\n" % (name, text.encode("latin-1")))
+    return b"".join(lines)
 
 
 def to_client(engine: RawHeaders, fingerprint: str) -> list[tuple[bytes, bytes]]:
     """Headers for the client: the engine's as they are, and who answered."""
-    headers = [pair for pair in engine if pair[0].lower() not in HOP_BY_HOP]
+    headers = [pair for pair in engine if pair[0] not in HOP_BY_HOP]
     if fingerprint:
         headers.append((FINGERPRINT, fingerprint.encode("latin-1")))
     return headers
@@ -61,13 +65,3 @@ def find(headers: RawHeaders, wanted: bytes) -> bytes:
         if name == wanted:
             return value
     return b""
-
-
-def _text(name: bytes, value: bytes) -> str:
-    # The client library encodes header values as UTF-8: other bytes would not arrive as they were sent.
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise RequestError(
-            f"Header {name.decode('latin-1')} is not UTF-8", why=str(error), code="invalid_header"
-        ) from error

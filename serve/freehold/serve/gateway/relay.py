@@ -10,36 +10,34 @@ import logging
 from collections.abc import Mapping
 from time import perf_counter
 
-import aiohttp
-from multidict import CIMultiDict
 from starlette.types import Receive, Scope, Send
-from yarl import URL
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.answer import relay_answer
 from freehold.serve.gateway.body import ClientLeft, read_body
-from freehold.serve.gateway.client import AUTO_HEADERS, RawBody
+from freehold.serve.gateway.connection import ConnectionBroken
 from freehold.serve.gateway.endpoints import Endpoint
 from freehold.serve.gateway.errors import Draining, EngineLost, Unavailable, send_error
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.meter import AnswerMeter
 from freehold.serve.gateway.metrics import CLIENT_LEFT, GatewayMetrics
+from freehold.serve.gateway.pool import Address, EnginePool, parse_base_url
 from freehold.serve.gateway.routing import ResponseOwners, route
 
 log = logging.getLogger("freehold.gateway")
 
 
 class Relay:
-    """Relays requests to engines. `client` is the gateway's pooled client, there while the gateway runs."""
+    """Relays requests to engines. `pool` is there while the gateway runs."""
 
     def __init__(self, engines: Mapping[str, Engine], metrics: GatewayMetrics, max_body_bytes: int) -> None:
         self._engines = engines
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
-        self._urls: dict[tuple[str, str], URL] = {}
-        self.client: aiohttp.ClientSession | None = None
+        self._addresses: dict[str, Address] = {}
+        self.pool: EnginePool | None = None
         self.owners = ResponseOwners(engines)
         self.running: set[Exchange] = set()
         self.is_draining = False
@@ -62,7 +60,7 @@ class Relay:
                 engine, body = route(self._engines, endpoint, scope, body)
                 model = engine.name
             self._check_ready(engine)
-            sent_headers = headers.to_engine(scope["headers"], engine.headers)
+            address, request = self._request(engine, scope, body)
         except ClientLeft:
             self._metrics.of(model).count_request(endpoint.path, CLIENT_LEFT)
             return
@@ -74,7 +72,7 @@ class Relay:
         self.running.add(exchange)
         meter = AnswerMeter(self._metrics.of(model), started)
         try:
-            await self._converse(engine, exchange, meter, sent_headers, body)
+            await self._converse(engine, address, request, exchange, meter)
         except asyncio.CancelledError:
             if not exchange.client_left and exchange.abort_error is None:
                 raise
@@ -95,54 +93,41 @@ class Relay:
                 why=f"{engine.state}, {engine.detail}" if engine.detail else f"{engine.state}",
             )
 
+    def _request(self, engine: Engine, scope: Scope, body: bytes) -> tuple[Address, bytes]:
+        """Where the engine listens, and the bytes to send there. Raises EngineError."""
+        address = self._addresses.get(engine.base_url)
+        if address is None:
+            address = self._addresses[engine.base_url] = parse_base_url(engine.base_url)
+        query = scope["query_string"]
+        target = address.prefix + scope["raw_path"] + (b"?" + query if query else b"")
+        lines = headers.to_engine(scope["headers"], engine.headers)
+        method = scope["method"].encode()
+        head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, address.host_header, lines)
+        return address, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
     async def _converse(
-        self, engine: Engine, exchange: Exchange, meter: AnswerMeter, sent_headers: CIMultiDict[str], body: bytes
+        self, engine: Engine, address: Address, request: bytes, exchange: Exchange, meter: AnswerMeter
     ) -> None:
         """Send the request and relay the answer; an engine that fails is told to the client."""
-        assert self.client is not None, "the gateway is not started"
+        assert self.pool is not None, "the gateway is not started"
         try:
-            response = await self.client.request(
-                exchange.scope["method"],
-                self._url(engine, exchange.scope),
-                data=RawBody(body) if body else None,
-                headers=sent_headers,
-                skip_auto_headers=[name for name in AUTO_HEADERS if name not in sent_headers] or None,
-                allow_redirects=False,
-            )
-        except aiohttp.ClientConnectorError as error:
-            log.warning("Engine %s cannot be reached: %s", engine.name, error)
-            await exchange.fail(Unavailable(f"The engine of '{engine.name}' cannot be reached", why=str(error)))
-            return
-        except aiohttp.ClientError as error:
-            await self._engine_lost(engine, exchange, meter, error, "before it answered")
+            connection = await self.pool.connection(address.origin)
+        except OSError as error:
+            reason = str(error) or "it does not take the connection"
+            log.warning("Engine %s cannot be reached: %s", engine.name, reason)
+            await exchange.fail(Unavailable(f"The engine of '{engine.name}' cannot be reached", why=reason))
             return
         try:
-            first = await relay_answer(response, exchange, meter, engine.fingerprint)
+            await connection.ask(request)
+            first = await relay_answer(connection, exchange, meter, engine.fingerprint)
             self.owners.learn(exchange.endpoint, first, engine)
-        except aiohttp.ClientError as error:
-            await self._engine_lost(engine, exchange, meter, error, "in the middle of its answer")
+        except ConnectionBroken as error:
+            when = "in the middle of its answer" if connection.status else "before it answered"
+            log.warning("Engine %s was lost %s: %s", engine.name, when, error)
+            meter.broken()
+            await exchange.fail(EngineLost(f"The engine of '{engine.name}' was lost {when}", why=str(error)))
         finally:
-            response.close()  # gives back nothing after a whole answer; aborts the engine's request after half of one
-
-    async def _engine_lost(
-        self, engine: Engine, exchange: Exchange, meter: AnswerMeter, error: aiohttp.ClientError, when: str
-    ) -> None:
-        reason = str(error) or type(error).__name__
-        log.warning("Engine %s was lost %s: %s", engine.name, when, reason)
-        meter.broken()
-        await exchange.fail(EngineLost(f"The engine of '{engine.name}' was lost {when}", why=reason))
-
-    def _url(self, engine: Engine, scope: Scope) -> URL:
-        query = scope["query_string"]
-        if query:
-            return URL(f"{engine.base_url}{scope['raw_path'].decode()}?{query.decode('latin-1')}", encoded=True)
-        key = (engine.base_url, scope["path"])
-        url = self._urls.get(key)
-        if url is None:
-            url = URL(f"{engine.base_url}{scope['raw_path'].decode()}", encoded=True)
-            if scope["path"].count("/") <= 3:  # not the paths that carry an id: the table must not grow
-                self._urls[key] = url
-        return url
+            connection.finish()
 
 
 def _forgive_cancellation() -> None:
