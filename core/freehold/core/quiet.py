@@ -1,23 +1,23 @@
 """Keeping libraries' own chatter off the terminal while one of our phases is shown."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence log lines below ERROR, warnings and progress bars of torch, transformers and their friends.
 
-    Enter before the first import of them: tqdm reads its setting once. Errors still come through.
+    Errors still come through.
     """
-    from huggingface_hub.utils import disable_progress_bars
+    from tqdm.std import tqdm
 
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    disable_progress_bars()  # transformers asks for this when it is imported
-    before = logging.root.manager.disable
+    before, show = logging.root.manager.disable, tqdm.__init__
+    # tqdm's own switch is an environment variable that it reads once, and hub clients have imported it long ago.
+    tqdm.__init__ = partialmethod(show, disable=True)
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -25,3 +25,4 @@ def quiet_libraries() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+        tqdm.__init__ = show
