@@ -105,7 +105,7 @@ def machine() -> str:
     """What it ran on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    parts = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "aiohttp"))
+    parts = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools"))
     return f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, Python {platform.python_version()}, {parts}"
 
 

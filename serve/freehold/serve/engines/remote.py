@@ -40,7 +40,8 @@ class RemoteEngine:
 
     async def _watch(self) -> None:
         timeout = aiohttp.ClientTimeout(total=CHECK_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers), trust_env=True) as session:
+        # No proxy from the environment: the gateway talks to engines directly, and so must what calls them ready.
+        async with aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers)) as session:
             while True:
                 self.state, self.detail = await self._check(session)
                 await asyncio.sleep(CHECK_INTERVAL_S)
