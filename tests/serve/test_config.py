@@ -61,6 +61,10 @@ gateway: {port: 70000, prot: 1}
     assert "models.small.artefact: unknown key" in caught.value.problems
 
 
+def _remote(url: str) -> dict[str, object]:
+    return {"models": {"a": {"engine": {"kind": "remote", "baseUrl": url}}}}
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
@@ -72,6 +76,10 @@ gateway: {port: 70000, prot: 1}
             "models.a.artifact: a remote engine has no artifact",
         ),
         ({"models": {"a": {"artifact": "x", "engine": {"kind": "docker"}}}}, "models.a.engine: input tag 'docker'"),
+        (_remote("http://"), "models.a.engine.baseUrl: value error, it names no host"),
+        (_remote("http://x:99999"), "models.a.engine.baseUrl: value error, Port out of range"),
+        (_remote("http://x:port"), "models.a.engine.baseUrl: value error, Port could not be cast"),
+        (_remote("http://x:0"), "models.a.engine.baseUrl: value error, port 0 is no port"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(data: object, problem: str) -> None:

@@ -5,6 +5,7 @@ snake_case in Python, camelCase in YAML; unknown keys are errors that name their
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
@@ -95,6 +96,11 @@ class RemoteEngine(ConfigModel):
     @field_validator("base_url")
     @classmethod
     def _without_version(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if not parts.hostname:
+            raise ValueError("it names no host")
+        if parts.port == 0:  # reading `port` raises ValueError on one that is no port
+            raise ValueError("port 0 is no port")
         return value.rstrip("/").removesuffix("/v1")
 
 
