@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from freehold.core.cli.doctor import app
-from freehold.core.doctor.check import Check, Finding, SimpleCheck, Status, examine, installed_checks
+from freehold.core.doctor.check import Check, Finding, SimpleCheck, Status
+from freehold.core.doctor.examination import examine, installed_checks
 from freehold.core.errors import EnvironmentProblem
 from freehold.core.settings import load_settings
 
@@ -23,7 +24,7 @@ BROKEN = SimpleCheck("broken", broken)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, checks: Sequence[Check], *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr("freehold.core.doctor.check.installed_checks", lambda settings: checks)
+    monkeypatch.setattr("freehold.core.doctor.examination.installed_checks", lambda settings: checks)
     result = CliRunner().invoke(app, list(arguments))
     return result.exit_code, result.stdout, result.stderr
 

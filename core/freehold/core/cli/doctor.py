@@ -18,7 +18,8 @@ def doctor(form: FormatOption = Format.TABLE) -> None:
 
     Ends with 1 when something fails. The first thing to attach to an issue: `freehold doctor --format json`.
     """
-    from freehold.core.doctor.check import Status, examine, installed_checks
+    from freehold.core.doctor.check import Status
+    from freehold.core.doctor.examination import examine, installed_checks
 
     rows: list[dict[str, Any]] = []
     for check, finding in examine(installed_checks(load_settings())):

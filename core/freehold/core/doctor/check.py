@@ -1,16 +1,9 @@
-"""What a check is, and how the installed ones are found and run."""
+"""What a check is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import entry_points
 from typing import Protocol
-
-from freehold.core.errors import FreeholdError
-from freehold.core.settings import Settings
-
-GROUP = "freehold.checks"
-"""Entry points of this group are called with the settings and return checks."""
 
 
 class Status(StrEnum):
@@ -58,24 +51,3 @@ class SimpleCheck:
 
     def run(self) -> Finding:
         return self._run()
-
-
-CheckSource = Callable[[Settings], Sequence[Check]]
-
-
-def installed_checks(settings: Settings) -> list[Check]:
-    """Those of core first, then those of the other packages in the order of their names."""
-    from freehold.core.doctor.machine import checks
-
-    sources: list[CheckSource] = [checks]
-    sources += [entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)]
-    return [check for source in sources for check in source(settings)]
-
-
-def examine(checks: Sequence[Check]) -> Iterator[tuple[Check, Finding]]:
-    """Run them one after the other; a check that fails does not keep the next one from running."""
-    for check in checks:
-        try:
-            yield check, check.run()
-        except FreeholdError as error:
-            yield check, Finding(Status.FAIL, str(error), error.next_step)
