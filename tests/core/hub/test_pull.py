@@ -24,6 +24,7 @@ from freehold.core.errors import (
 from freehold.core.hub.package import PackageSource
 from freehold.core.hub.pull import PullOptions, pull
 from freehold.core.hub.receive import Receiver
+from freehold.core.hub.selection import Allowed
 from freehold.core.hub.sources import open_request
 from freehold.core.manifest import PackageOrigin
 from freehold.core.progress import Silent
@@ -82,6 +83,19 @@ def test_locked_refuses_a_changed_file_by_name(
     with pytest.raises(IntegrityError, match="config.json: sha256"):
         pull(str(copy), replace(options, locked=True), settings, store)
     assert len(store.artifacts()) == 1
+
+
+def test_what_was_left_out_comes_with_the_flag(
+    tiny_model: Path, tmp_path: Path, options: PullOptions, settings: Settings, store: Store
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    (copy / "modeling.py").write_text("raise SystemExit")
+    without = pull(str(copy), options, settings, store)
+    assert not (without.path / "modeling.py").exists()
+    allowed = pull(str(copy), replace(options, allowed=Allowed(remote_code=True)), settings, store)
+    assert (allowed.path / "modeling.py").exists()
+    assert allowed.lineage.allowed == ("remote-code",)
 
 
 def test_two_pulls_at_once_make_one_artifact(

@@ -92,6 +92,8 @@ def _already_there(store: Store, snapshot: Snapshot, options: PullOptions) -> Ar
         source = artifact.lineage.source
         if not source or source.key != snapshot.key or (options.name and artifact.name != options.name):
             continue
+        if not set(options.allowed.names) <= set(artifact.lineage.allowed):
+            continue  # what is allowed now was left out then
         names = {Path(record.path).name for record in source.files}
         if options.gguf is None or Path(options.gguf).name in names:
             return artifact
