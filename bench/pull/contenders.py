@@ -50,8 +50,16 @@ def _freehold(repo: str, target: Path) -> list[str]:
 
 
 def _hf(repo: str, target: Path) -> list[str]:
-    script = Path(sys.executable).with_name("hf")
-    return [str(script), "download", repo, "--local-dir", str(target / "files"), "--quiet"]
+    return [
+        sys.executable,
+        "-m",
+        "huggingface_hub.cli.hf",
+        "download",
+        repo,
+        "--local-dir",
+        str(target / "files"),
+        "--quiet",
+    ]
 
 
 CONTENDERS = (
