@@ -39,13 +39,19 @@ class AnswerMeter:
         self._first = chunk
         self._tail.append(chunk)
 
-    def events(self, chunk: bytes) -> None:
-        """More bytes of an event stream; one read may bring several events, which then share the time it took."""
+    def events(self, chunk: bytes) -> float:
+        """More bytes of an event stream; one read may bring several events, which then share the time it took.
+
+        Returns their pace in seconds per event.
+        """
         now = perf_counter()
         self._tail.append(chunk)
+        pace_s = now - self._last_s
         if count := chunk.count(b"\n\n"):
-            self._metrics.inter_token.observe((now - self._last_s) / count, count)
+            pace_s /= count
+            self._metrics.inter_token.observe(pace_s, count)
             self._last_s = now
+        return pace_s
 
     def stream_ended(self) -> None:
         """Count the tokens of a whole event stream, if the client asked for usage."""
