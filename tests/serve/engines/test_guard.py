@@ -149,11 +149,18 @@ def test_the_leash_leaves_an_engine_alone_that_is_not_ours() -> None:
     assert ended.stdout == "1\n"
 
 
+def test_the_mark_does_not_move_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = leash_environment()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: 1.0)
+    assert leash_environment() == before
+
+
 def test_orphans_are_found_by_the_mark_of_an_owner_that_is_gone() -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
     ours = subprocess.Popen(sleep, env={**os.environ, **leash_environment()})
-    gone = subprocess.Popen(sleep, env={**os.environ, OWNER_VARIABLE: "999999999:1.00"})
-    reused = subprocess.Popen(sleep, env={**os.environ, OWNER_VARIABLE: f"{os.getpid()}:1.00"})
+    gone = subprocess.Popen(sleep, env={**os.environ, OWNER_VARIABLE: "999999999:1"})
+    reused = subprocess.Popen(sleep, env={**os.environ, OWNER_VARIABLE: f"{os.getpid()}:1"})
     try:
         assert {process.pid for process in find_orphans()} == {gone.pid, reused.pid}
         assert set(end_orphans()) == {gone.pid, reused.pid}

@@ -10,7 +10,7 @@ OWNER_VARIABLE = "FREEHOLD_ENGINE_OWNER"
 
 def leash_environment() -> dict[str, str]:
     """The mark for a child of this process: our process id and start time, which together are never used twice."""
-    return {OWNER_VARIABLE: _mark(psutil.Process())}
+    return {OWNER_VARIABLE: _mark(os.getpid())}
 
 
 def find_orphans() -> list[psutil.Process]:
@@ -32,14 +32,21 @@ def end_orphans() -> list[int]:
     return [process.pid for process in orphans]
 
 
-def _mark(process: psutil.Process) -> str:
-    return f"{process.pid}:{process.create_time():.2f}"
+def _mark(pid: int) -> str:
+    """Raises FileNotFoundError if there is no such process.
+
+    The start is in clock ticks since boot (proc(5), `starttime`): a time of day would move with the system's clock, and
+    a running `freehold serve` would look gone.
+    """
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    started = stat.rpartition(")")[2].split()[19]
+    return f"{pid}:{started}"
 
 
 def _is_running(mark: str) -> bool:
     try:
-        return _mark(psutil.Process(int(mark.partition(":")[0]))) == mark
-    except psutil.NoSuchProcess:
+        return _mark(int(mark.partition(":")[0])) == mark
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
