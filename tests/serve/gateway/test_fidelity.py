@@ -157,6 +157,7 @@ STREAMS = {
     "crlf": b'data: {"a":1}\r\n\r\ndata: [DONE]\r\n\r\n',
     "no done": _events(b'data: {"a":1}'),
     "a 300 KB event": _events(BIG, b"data: [DONE]"),
+    "a burst of many events": _events(*(b'data: {"n":%d}' % number for number in range(3000)), b"data: [DONE]"),
     "nothing": b"",
 }
 
