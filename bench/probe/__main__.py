@@ -95,7 +95,8 @@ def _page(lines: list[str]) -> str:
             "",
             *lines,
             "",
-            "The int8 row equals the bfloat16 row to five digits: on a CPU that option seems to leave the weights alone.",
+            "The int8 row equals the bfloat16 row to five digits: on a CPU that option seems to leave the weights "
+            "alone.",
             "",
         ]
     )
