@@ -38,5 +38,5 @@ lock: env ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newes
 	@$(RUN) freehold.core.environment.relock $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove .venv and caches of this clone; the shared environment stays
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
