@@ -8,7 +8,7 @@ from freehold.core.errors import ConfigError, NotFoundError, UserError
 from freehold.core.settings import load_settings
 from freehold.core.store import Store
 from freehold.serve.config import ProcessEngine, RemoteEngine, load_config, parse_config
-from freehold.serve.deployment import from_file
+from freehold.serve.deployment import from_file, from_model
 from freehold.serve.engines.fleet import build_fleet
 
 GOOD = """
@@ -102,6 +102,20 @@ def test_options_override_the_address_but_not_a_model(tmp_path: Path) -> None:
     assert from_file(path, host="0.0.0.0", port=1234, **none).gateway.port == 1234
     with pytest.raises(UserError, match="--dtype cannot be combined"):
         from_file(path, host=None, port=None, **none | {"dtype": "float16"})
+
+
+def test_a_wrong_option_costs_no_pull(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.serve.deployment.pull", lambda *_: pytest.fail("it was pulled"))
+    with pytest.raises(ConfigError, match="dtype"):
+        from_model(
+            "smollm2-135m-instruct",
+            load_settings(),
+            host=None,
+            port=None,
+            name=None,
+            dtype="int4",
+            max_model_len=None,
+        )
 
 
 def test_everything_that_is_missing_on_the_machine_is_reported_at_once(home: Path) -> None:

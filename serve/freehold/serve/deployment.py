@@ -37,11 +37,16 @@ def from_model(
     max_model_len: int | None,
 ) -> DeploymentConfig:
     """A deployment of one model, pulled first when the store does not hold it."""
+
+    def deployment(artifact_id: str, served_name: str) -> DeploymentConfig:
+        engine = {"dtype": dtype, "maxModelLen": max_model_len}
+        served = {"artifact": artifact_id, "engine": _given(engine)}
+        gateway = _given({"host": host, "port": port})
+        return parse_config({"models": {served_name: served}, "gateway": gateway}, "The command line")
+
+    deployment("unknown-yet", name or "unknown-yet")  # a wrong option must not cost a pull
     artifact = _find_or_pull(model, settings)
-    engine = {"dtype": dtype, "maxModelLen": max_model_len}
-    gateway = {"host": host, "port": port}
-    served = {"artifact": artifact.id, "engine": _given(engine)}
-    return parse_config({"models": {name or artifact.name: served}, "gateway": _given(gateway)}, "The command line")
+    return deployment(artifact.id, name or artifact.name)
 
 
 def _find_or_pull(model: str, settings: Settings) -> Artifact:

@@ -13,7 +13,7 @@ app = typer.Typer()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving until Ctrl-C, and print what to try.")] = False,
     question: Annotated[str, typer.Option(help="What to ask.")] = "What is the capital of France?",
-    port: Annotated[int, typer.Option(help="Port of the gateway; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; 0 takes a free one.")] = 8000,
     offline: OfflineOption = False,
 ) -> None:
     """Pull SmolLM2-135M-Instruct, serve it with vLLM behind the gateway, and ask it a question with `openai`."""
