@@ -1,34 +1,12 @@
-"""DeploymentConfig: the one schema of `freehold.yaml` and of the chart's values under `deployment:`.
-
-snake_case in Python, camelCase in YAML; unknown keys are errors that name their path.
-"""
+"""How a model is run: `models.<name>`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Discriminator, Field, Tag, field_validator
 
-from freehold.core.errors import ConfigError, NotFoundError
-
-MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
-
-
-class ConfigModel(BaseModel):
-    """Frozen, strict about unknown keys, camelCase outside."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
-
-
-class SecretRef(ConfigModel):
-    """A secret by reference; its value is never written into a config file."""
-
-    env: str
-    """Name of the environment variable that holds it."""
+from freehold.serve.config.base import ConfigModel, SecretRef
 
 
 class RestartPolicy(ConfigModel):
@@ -122,71 +100,3 @@ class ServedModel(ConfigModel):
     """Artifact id, model name in the store, or catalogue id; a remote engine has none."""
     engine: EngineConfig = ProcessEngine()
     """How it is run: a process (the default) or a remote endpoint."""
-
-
-class GatewayConfig(ConfigModel):
-    """The HTTP front."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; `0.0.0.0` is every IPv4 address of the machine."""
-    port: int = Field(default=8000, ge=0, le=65535)
-    """Port to listen on; 0 takes a free one."""
-    max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
-    """Larger request bodies are refused with a 400; images and audio travel in bodies."""
-    drain_timeout_s: float = Field(default=30.0, ge=0)
-    """On SIGTERM, how long running requests may take to finish."""
-
-
-class DeploymentConfig(ConfigModel):
-    """Everything that `freehold serve` and the chart need to know."""
-
-    models: dict[Annotated[str, Field(pattern=MODEL_NAME)], ServedModel] = Field(min_length=1)
-    gateway: GatewayConfig = GatewayConfig()
-
-
-def load_config(path: Path) -> DeploymentConfig:
-    """Read `freehold.yaml`. Raises ConfigError with every problem at once, each with its path in the file."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"No config file {path}", next_step="Write one (docs/configuration.md), or run `freehold serve MODEL`."
-        ) from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML", [str(error)]) from error
-    return parse_config(data, str(path))
-
-
-def parse_config(data: Any, origin: str) -> DeploymentConfig:
-    """Validate parsed YAML. Raises ConfigError with every problem at once."""
-    problems: list[str] = []
-    config: DeploymentConfig | None = None
-    try:
-        config = DeploymentConfig.model_validate(data if data is not None else {})
-    except ValidationError as error:
-        problems += [_problem(item) for item in error.errors()]
-    if config is not None:
-        problems += _cross_field_problems(config)
-    if problems or config is None:
-        raise ConfigError(f"{origin} is not a deployment", problems, next_step="The schema: docs/configuration.md.")
-    return config
-
-
-def _problem(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"] if part not in ("process", "remote", "[key]")) or "(top level)"
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key"
-    given = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f" (given {item['input']!r})"
-    return f"{place}: {item['msg'][0].lower()}{item['msg'][1:]}{given}"
-
-
-def _cross_field_problems(config: DeploymentConfig) -> list[str]:
-    problems = []
-    for name, model in config.models.items():
-        if isinstance(model.engine, ProcessEngine) and not model.artifact:
-            problems.append(f"models.{name}.artifact: required, since a process engine loads one")
-        if isinstance(model.engine, RemoteEngine) and model.artifact:
-            problems.append(f"models.{name}.artifact: a remote engine has no artifact; drop one of the two")
-    return problems
