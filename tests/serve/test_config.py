@@ -138,3 +138,26 @@ def test_everything_that_is_missing_on_the_machine_is_reported_at_once(home: Pat
         "models.c.engine.apiKeyFrom.env",
     ]
     assert "freehold pull never-pulled" in caught.value.problems[0]
+
+
+def test_routes_lead_only_to_what_is_configured() -> None:
+    upstreams = {"openai": {"baseUrl": "https://closed.example/v1"}}
+    routes = {
+        "fine": {"targets": {"small": 1, "openai/gpt-4o-mini": 0}, "fallback": "openai/gpt-4o-mini"},
+        "small": {"targets": {"small": 1}},
+        "idle": {"targets": {"small": 0}},
+        "lost": {"targets": {"smal": 1}, "fallback": ["openai/"], "shadow": {"target": "nobody/x"}},
+    }
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"models": {"small": {"artifact": "a"}}, "routes": routes, "upstreams": upstreams}, "It")
+    assert sorted(problem.split(":")[0] for problem in caught.value.problems) == [
+        "routes.idle.targets",
+        "routes.lost.fallback.0",
+        "routes.lost.shadow",
+        "routes.lost.targets.smal",
+        "routes.small",
+    ]
+    del routes["small"], routes["idle"], routes["lost"]
+    config = parse_config({"models": {"small": {"artifact": "a"}}, "routes": routes, "upstreams": upstreams}, "It")
+    assert config.routes["fine"].fallback == ("openai/gpt-4o-mini",)
+    assert config.upstreams["openai"].base_url == "https://closed.example"

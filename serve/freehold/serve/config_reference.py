@@ -1,6 +1,6 @@
 """The configuration reference, as Markdown, from the schema: `python -m freehold.serve.config_reference FILE`.
 
-A field is documented by the string right under it in `config.py`, which is the only place.
+A field is documented by the string right under it in `config/`, which is the only place.
 """
 
 import ast
@@ -20,7 +20,16 @@ SECTIONS = (
     ("models.&lt;name&gt;.engine, kind process", config.ProcessEngine),
     ("models.&lt;name&gt;.engine.restart", config.RestartPolicy),
     ("models.&lt;name&gt;.engine, kind remote", config.RemoteEngine),
+    ("models.&lt;name&gt;.cost", config.Cost),
+    ("models.&lt;name&gt;.replaces", config.Replaces),
+    ("routes.&lt;name&gt;", config.Route),
+    ("routes.&lt;name&gt;.canary", config.Canary),
+    ("routes.&lt;name&gt;.shadow", config.Shadow),
+    ("routes.&lt;name&gt;.record", config.Record),
+    ("upstreams.&lt;name&gt;", config.Upstream),
+    ("upstreams.&lt;name&gt;.prices.&lt;model&gt;", config.TokenPrice),
     ("gateway", config.GatewayConfig),
+    ("gateway.media", config.MediaConfig),
 )
 
 HEADING = """# Configuration
@@ -35,7 +44,11 @@ models:                            # a map: the key is what clients send as "mod
     engine: {maxModelLen: 2048}
   elsewhere:
     engine: {kind: remote, baseUrl: "http://10.0.0.7:8000", apiKeyFrom: {env: ELSEWHERE_KEY}}
-gateway: {port: 8000}
+routes:                            # names that are not models: aliases, splits, fallbacks
+  gpt-4o-mini: {targets: {smollm2-135m-instruct: 100}, fallback: openai/gpt-4o-mini}
+upstreams:
+  openai: {baseUrl: "https://api.openai.com", apiKeyFrom: {env: OPENAI_API_KEY}}
+gateway: {port: 8000, auth: keys}
 ```
 """
 

@@ -5,19 +5,37 @@ snake_case in Python, camelCase in YAML; unknown keys are errors that name their
 
 from freehold.serve.config.base import ConfigModel, SecretRef
 from freehold.serve.config.deployment import DeploymentConfig, load_config, parse_config
-from freehold.serve.config.gateway import GatewayConfig
-from freehold.serve.config.models import EngineConfig, ProcessEngine, RemoteEngine, RestartPolicy, ServedModel
+from freehold.serve.config.gateway import GatewayConfig, MediaConfig
+from freehold.serve.config.models import (
+    Cost,
+    EngineConfig,
+    ProcessEngine,
+    RemoteEngine,
+    Replaces,
+    RestartPolicy,
+    ServedModel,
+)
+from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPrice, Upstream
 
 __all__ = [
+    "Canary",
     "ConfigModel",
+    "Cost",
     "DeploymentConfig",
     "EngineConfig",
     "GatewayConfig",
+    "MediaConfig",
     "ProcessEngine",
+    "Record",
     "RemoteEngine",
+    "Replaces",
     "RestartPolicy",
+    "Route",
     "SecretRef",
     "ServedModel",
+    "Shadow",
+    "TokenPrice",
+    "Upstream",
     "load_config",
     "parse_config",
 ]

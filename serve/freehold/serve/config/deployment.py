@@ -7,15 +7,18 @@ import yaml
 from pydantic import Field, ValidationError
 
 from freehold.core.errors import ConfigError, NotFoundError
-from freehold.serve.config.base import NAME, ConfigModel
+from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
+from freehold.serve.config.routes import Route, Upstream
 
 
 class DeploymentConfig(ConfigModel):
     """Everything that `freehold serve` and the chart need to know."""
 
     models: dict[Annotated[str, Field(pattern=NAME)], ServedModel] = Field(min_length=1)
+    routes: dict[Annotated[str, Field(pattern=NAME)], Route] = Field(default_factory=dict)
+    upstreams: dict[Annotated[str, Field(pattern=UPSTREAM_NAME)], Upstream] = Field(default_factory=dict)
     gateway: GatewayConfig = GatewayConfig()
 
 
@@ -64,4 +67,21 @@ def _cross_field_problems(config: DeploymentConfig) -> list[str]:
             problems.append(f"models.{name}.artifact: required, since a process engine loads one")
         if isinstance(model.engine, RemoteEngine) and model.artifact:
             problems.append(f"models.{name}.artifact: a remote engine has no artifact; drop one of the two")
+    for name, route in config.routes.items():
+        problems += _route_problems(name, route, config)
+    return problems
+
+
+def _route_problems(name: str, route: Route, config: DeploymentConfig) -> list[str]:
+    problems = [f"routes.{name}: a model has this name; take another"] if name in config.models else []
+    places = [(f"targets.{target}", target) for target in route.targets]
+    places += [(f"fallback.{index}", target) for index, target in enumerate(route.fallback)]
+    places += [(place, part.target) for place, part in (("canary", route.canary), ("shadow", route.shadow)) if part]
+    for place, target in places:
+        upstream, _, model = target.partition("/")
+        if target not in config.models and not (upstream in config.upstreams and model):
+            known = ", ".join([*config.models, *(f"{each}/…" for each in config.upstreams)])
+            problems.append(f"routes.{name}.{place}: no model or upstream of that name; there are {known}")
+    if not any(route.targets.values()):
+        problems.append(f"routes.{name}.targets: every weight is 0, so nothing would answer")
     return problems

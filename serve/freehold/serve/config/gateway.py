@@ -1,8 +1,21 @@
 """The HTTP front: `gateway`."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
-from freehold.serve.config.base import ConfigModel
+from freehold.serve.config.base import ConfigModel, SecretRef
+
+
+class MediaConfig(ConfigModel):
+    """Images, audio and video that a request names by URL: the gateway fetches them, never the engine."""
+
+    allowed_domains: tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.-]+$")], ...] = ()
+    """Hosts that may be fetched from, for example `images.example.com` or `*.example.com`; none means no URL at all."""
+    max_bytes: int = Field(default=20 * 1024 * 1024, gt=0)
+    """Larger files are refused."""
+    timeout_s: float = Field(default=10.0, gt=0)
+    """How long one file may take."""
 
 
 class GatewayConfig(ConfigModel):
@@ -12,7 +25,24 @@ class GatewayConfig(ConfigModel):
     """Address to listen on; `0.0.0.0` is every IPv4 address of the machine."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that share the port; one fills one core."""
+    auth: Literal["none", "keys"] = "none"
+    """`keys` asks every request for a key of `freehold keys create`; `none` serves whoever reaches the port."""
+    admin_key_from: SecretRef | None = None
+    """A key for `/admin/v1` beside those in the database, for example `{env: FREEHOLD_ADMIN_KEY}`."""
+    database: str | None = None
+    """SQLAlchemy URL of keys, budgets and usage: `sqlite:///…` or `postgresql://…`; none means `gateway.db` in the data
+    folder. Several replicas need PostgreSQL. `${NAME}` takes an environment variable, for passwords."""
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    """Of every price in this file and every amount in reports (ISO 4217)."""
+    media: MediaConfig = MediaConfig()
+    """Fetching of what requests name by URL."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     """Larger request bodies are refused with a 400; images and audio travel in bodies."""
+    header_timeout_s: float = Field(default=10.0, gt=0)
+    """How long a client may take to send a request's headers."""
+    body_timeout_s: float = Field(default=60.0, gt=0)
+    """How long a client may send nothing while its request's body is not whole."""
     drain_timeout_s: float = Field(default=30.0, ge=0)
     """On SIGTERM, how long running requests may take to finish."""

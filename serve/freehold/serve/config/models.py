@@ -2,11 +2,10 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from freehold.serve.config.base import ConfigModel, SecretRef
+from freehold.serve.config.base import ConfigModel, SecretRef, without_version
 
 
 class RestartPolicy(ConfigModel):
@@ -71,15 +70,13 @@ class RemoteEngine(ConfigModel):
     api_key_from: SecretRef | None = None
     """Where the endpoint's API key is, for example `{env: ELSEWHERE_KEY}`."""
 
+    leaves: bool = True
+    """Whether a request leaves the house with it: keys labelled `must-stay` get no answer from one that does."""
+
     @field_validator("base_url")
     @classmethod
-    def _without_version(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if not parts.hostname:
-            raise ValueError("it names no host")
-        if parts.port == 0:  # reading `port` raises ValueError on one that is no port
-            raise ValueError("port 0 is no port")
-        return value.rstrip("/").removesuffix("/v1")
+    def _root(cls, value: str) -> str:
+        return without_version(value)
 
 
 def _engine_kind(value: Any) -> str:
@@ -93,6 +90,26 @@ EngineConfig = Annotated[
 ]
 
 
+class Cost(ConfigModel):
+    """What running the model costs."""
+
+    gpu_hour: float = Field(ge=0)
+    """Price of one GPU for one hour, in `gateway.currency`; on a machine without GPU, of the machine."""
+    gpus: int | None = Field(default=None, gt=0)
+    """GPUs that the engine holds; none means `tensorParallel`, or one."""
+
+
+class Replaces(ConfigModel):
+    """The closed model whose work this one does, for the comparison in reports."""
+
+    model: str = Field(min_length=1)
+    """Its name."""
+    input_price: float = Field(ge=0)
+    """Its list price per million prompt tokens, in `gateway.currency`."""
+    output_price: float = Field(ge=0)
+    """Its list price per million generated tokens."""
+
+
 class ServedModel(ConfigModel):
     """One model by the name that clients send."""
 
@@ -100,3 +117,7 @@ class ServedModel(ConfigModel):
     """Artifact id, model name in the store, or catalogue id; a remote engine has none."""
     engine: EngineConfig = ProcessEngine()
     """How it is run: a process (the default) or a remote endpoint."""
+    cost: Cost | None = None
+    """Price of its hardware; without it, reports count tokens only."""
+    replaces: Replaces | None = None
+    """The closed model that it stands in for."""
