@@ -1,0 +1,53 @@
+"""Who sends a request, and what that allows."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may use; None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+    monthly_tokens: int | None = None
+    monthly_money: int | None = None
+    """Millionths of the gateway's currency."""
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A key as the hot path needs it. One object per key, replaced when the key changes."""
+
+    key_id: str
+    """Empty for whoever comes to a gateway that asks for no keys."""
+    team: str = ""
+    owner: str = ""
+    is_admin: bool = False
+    may_leave: bool = False
+    """Whether its requests may reach what others run: `may-leave` rather than `must-stay`."""
+    models: frozenset[str] | None = None
+    routes: frozenset[str] | None = None
+    limits: Limits = NO_LIMITS
+    expires_at: float | None = None
+    """Epoch seconds."""
+    is_limited: bool = field(init=False)
+    """Whether any limit is set."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_limited", self.limits != NO_LIMITS)
+
+    def may_use_model(self, name: str) -> bool:
+        """Whether the key may name this model."""
+        return name in self.models if self.models is not None else self.routes is None
+
+    def may_use_route(self, name: str) -> bool:
+        """Whether the key may name this route; what the route leads to is the route's matter."""
+        return name in self.routes if self.routes is not None else self.models is None
+
+
+ANONYMOUS = Principal("", may_leave=True)
+"""Everybody, where `gateway.auth` is `none`."""

@@ -1,0 +1,145 @@
+"""The database's tables. A change here needs a migration; a test compares the two.
+
+Times are seconds since the epoch (float), by the database's clock where replicas must agree. Money is in millionths of
+the gateway's currency. Names and limits are explained where they are used: `keys`, `quotas`, `ledger`.
+"""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Float, Index, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Root of the mapped classes; constraints have names, so that a migration can drop them."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON, int: BigInteger, float: Float, bytes: LargeBinary}  # noqa: RUF012
+
+
+class KeyRow(Base):
+    """A key that a client or an administrator proves itself with. Its secret is not here, only its SHA-256."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128))
+    role: Mapped[str] = mapped_column(String(16))
+    """`app` or `admin`."""
+    secret_hash: Mapped[bytes] = mapped_column(unique=True)
+    hint: Mapped[str] = mapped_column(String(16))
+    """First characters of the secret, to tell keys apart by."""
+    previous_hash: Mapped[bytes | None] = mapped_column(unique=True)
+    """The secret before a rotation, accepted until `previous_until`."""
+    previous_until: Mapped[float | None]
+    team: Mapped[str] = mapped_column(String(128))
+    owner: Mapped[str] = mapped_column(String(128))
+    label: Mapped[str] = mapped_column(String(16))
+    """`must-stay` or `may-leave`."""
+    models: Mapped[list[str] | None]
+    """Models it may name; none means all, unless `routes` says otherwise."""
+    routes: Mapped[list[str] | None]
+    """Routes it may name; none means all, unless `models` says otherwise."""
+    requests_per_minute: Mapped[int | None]
+    tokens_per_minute: Mapped[int | None]
+    concurrent_requests: Mapped[int | None]
+    monthly_tokens: Mapped[int | None]
+    monthly_money: Mapped[int | None]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    revision: Mapped[int] = mapped_column(index=True)
+    """Value of `RevisionRow` at the last change: replicas read what is newer than what they have."""
+
+
+class RevisionRow(Base):
+    """One row: how many changes the keys have seen. Its lock makes changes visible in the order of their numbers."""
+
+    __tablename__ = "key_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[int]
+
+
+class AllowanceRow(Base):
+    """What one key has used of one limit in one window of time, and what replicas hold of the rest."""
+
+    __tablename__ = "allowance"
+
+    key_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    meter: Mapped[str] = mapped_column(String(16), primary_key=True)
+    window_start: Mapped[int] = mapped_column(primary_key=True)
+    """Start of the window, epoch seconds; 0 for a limit without one."""
+    spent: Mapped[int]
+    leased: Mapped[int]
+    wanted_until: Mapped[float] = mapped_column(index=True)
+    """Until then replicas give back what they do not use: somebody ran short."""
+
+
+class LeaseRow(Base):
+    """What one replica holds of an allowance. After `expires_at` anybody may take it back."""
+
+    __tablename__ = "lease"
+
+    key_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    meter: Mapped[str] = mapped_column(String(16), primary_key=True)
+    window_start: Mapped[int] = mapped_column(primary_key=True)
+    replica: Mapped[str] = mapped_column(String(32), primary_key=True)
+    amount: Mapped[int]
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class ReplicaRow(Base):
+    """A gateway process that was seen."""
+
+    __tablename__ = "replica"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    seen_at: Mapped[float]
+
+
+class UsageRow(Base):
+    """Sums of one hour, for one key, team, model, route and endpoint."""
+
+    __tablename__ = "usage"
+
+    hour: Mapped[int] = mapped_column(primary_key=True)
+    """Start of the hour, epoch seconds."""
+    key_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Empty where the gateway asks for no keys."""
+    team: Mapped[str] = mapped_column(String(128), primary_key=True)
+    model: Mapped[str] = mapped_column(String(256), primary_key=True)
+    """What answered: a model of the deployment or `<upstream>/<model>`."""
+    route: Mapped[str] = mapped_column(String(128), primary_key=True)
+    """What the client asked for, if that was a route; else empty."""
+    endpoint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    requests: Mapped[int]
+    errors: Mapped[int]
+    """Requests with a status of 400 and above."""
+    prompt_tokens: Mapped[int]
+    cached_tokens: Mapped[int]
+    """Prompt tokens that the engine had in its cache, as far as it says."""
+    completion_tokens: Mapped[int]
+    estimated_tokens: Mapped[int]
+    """How many of all these tokens nobody counted: estimates for answers that broke off."""
+    engine_us: Mapped[int]
+    """The requests' share of the engine's busy time, microseconds."""
+    money: Mapped[int]
+
+
+class BatchRow(Base):
+    """A batch of usage that has been added: a replay after an uncertain commit finds it here and adds nothing."""
+
+    __tablename__ = "usage_batch"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    applied_at: Mapped[float]
+
+
+Index("ix_usage_key_id", UsageRow.key_id)
