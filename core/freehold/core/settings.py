@@ -40,6 +40,11 @@ class Settings:
         """Log files and process records of what is being served."""
         return self.home / "run"
 
+    @property
+    def audit_log(self) -> Path:
+        """One JSON line for every administrative act."""
+        return self.home / "audit" / "audit.jsonl"
+
     def with_offline(self, offline: bool) -> "Settings":
         return replace(self, offline=self.offline or offline)
 
