@@ -5,7 +5,7 @@ On a terminal the bar moves; elsewhere a line appears at the start, at most ever
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, TextIO
@@ -127,6 +127,19 @@ def phase(label: str, stream: TextIO | None = None) -> Iterator[None]:
     print(f"{start_of_line}{label}: {time.monotonic() - started:.1f} s", file=out, flush=True)
 
 
+def _print_hint(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+_tell: Callable[[str], None] = _print_hint
+
+
 def hint(text: str) -> None:
     """A line for the person at the terminal; never part of the result."""
-    print(text, file=sys.stderr, flush=True)
+    _tell(text)
+
+
+def redirect_hints(tell: Callable[[str], None] | None) -> None:
+    """Hand this process's hints to `tell`, for where stderr is read by a program; None prints them again."""
+    global _tell
+    _tell = tell or _print_hint

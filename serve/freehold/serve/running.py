@@ -15,6 +15,7 @@ from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.fleet import Fleet, build_fleet
 from freehold.serve.engines.orphans import end_orphans
 from freehold.serve.gateway.server import GatewayServer, serve_gateway
+from freehold.serve.logs import configure_logging
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -28,6 +29,7 @@ def run_deployment(config: DeploymentConfig, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises EngineError when no engine can be brought up."""
     import uvloop
 
+    configure_logging(config.gateway.log_format, access_log=config.gateway.access_log)
     uvloop.run(_run(config, settings))
 
 

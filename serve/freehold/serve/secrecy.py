@@ -10,7 +10,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Whole headers first: what stands in them need not look like a secret.
     (
         re.compile(
-            r"(?i)\b((?:proxy-)?authorization|x-api-key|cookie)((?:['\"]?\s*[:=]|['\"]\s*,)\s*b?['\"]?)[^'\"\r\n]+"
+            r"(?i)\b((?:proxy-)?authorization|x-api-key|cookie)((?:['\"]?\s*[:=]|['\"]\s*,)\s*(?:b?['\"])?)[^'\"\r\n]+"
         ),
         rf"\1\2{REDACTED}",
     ),

@@ -36,6 +36,10 @@ class GatewayConfig(ConfigModel):
     folder. Several replicas need PostgreSQL. `${NAME}` takes an environment variable, for passwords."""
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     """Of every price in this file and every amount in reports (ISO 4217)."""
+    log_format: Literal["text", "json"] = "text"
+    """Form of the log on stderr; `json` is one object per line. Neither form holds prompts, answers or keys."""
+    access_log: bool = False
+    """Log a line per request: key id, model, route, path, status, duration and token counts."""
     media: MediaConfig = MediaConfig()
     """Fetching of what requests name by URL."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
