@@ -98,13 +98,13 @@ def check_parameters(path: str, fields: Mapping[str, Any], abilities: frozenset[
     if concerned is None or concerned.keys.isdisjoint(fields):
         return ()
     hints: list[str] = []
-    for key in concerned.keys & fields.keys():
-        for rule, steps in concerned.by_key[key]:
-            asked = [value for value in _values(fields[key], steps) if value is not None and value not in rule.harmless]
+    for key, value in fields.items():
+        for rule, steps in concerned.by_key.get(key, ()):
+            asked = [found for found in _values(value, steps) if found is not None and found not in rule.harmless]
             if not asked or rule.needs in abilities:
                 continue
             if rule.action == "refuse":
-                raise _refusal(rule, _place(fields[key], steps, asked[0], key), asked[0])
+                raise _refusal(rule, _place(value, steps, asked[0], key), asked[0])
             hints.append(rule.parameter)
     return tuple(sorted(hints))
 
