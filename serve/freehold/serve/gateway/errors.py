@@ -4,11 +4,13 @@ OpenAI: https://platform.openai.com/docs/guides/error-codes, Anthropic: https://
 """
 
 import json
-from typing import Any
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from starlette.types import Send
 
-from freehold.core.errors import EngineError, FreeholdError, NotFoundError, RemoteError, UserError
+from freehold.core.errors import EngineError, FreeholdError, NotFoundError, RefusedError, RemoteError, UserError
 from freehold.serve.gateway.endpoints import Dialect
 
 
@@ -45,6 +47,50 @@ class MethodNotAllowed(UserError):
         self.allowed = allowed
 
 
+class Unauthorized(UserError):
+    """The request brings no key that is valid here. Its message never repeats the key."""
+
+    http_status = 401
+    code = "invalid_api_key"
+
+
+class UnknownKey(Unauthorized):
+    """It could be a key of this gateway, but none that is known so far: another replica may have just made it."""
+
+
+class NotAllowed(RefusedError):
+    """The key is valid, and does not reach as far as the request asks."""
+
+    def __init__(self, what: str, *, why: str = "", next_step: str = "", code: str) -> None:
+        """`code` is `model_not_allowed`, `must_stay` or `admin_only`."""
+        super().__init__(what, why=why, next_step=next_step)
+        self.code = code
+
+
+class OverLimit(UserError):
+    """A limit of the key is used up: for some seconds (`rate_limit_exceeded`) or the month (`insufficient_quota`)."""
+
+    http_status = 429
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        why: str,
+        next_step: str,
+        code: Literal["rate_limit_exceeded", "insufficient_quota"],
+        retry_after_s: float,
+        headers: Mapping[str, str],
+        kind: Literal["requests", "tokens"] = "requests",
+    ) -> None:
+        """`headers` (`x-ratelimit-…`) go into the answer; `kind` is what ran out, as OpenAI's `type` says it."""
+        super().__init__(what, why=why, next_step=next_step)
+        self.code = code
+        self.retry_after_s = retry_after_s
+        self.headers = headers
+        self.kind = kind
+
+
 class Unavailable(EngineError):
     """Nothing was sent to an engine; the same request may succeed in `retry_after_s`."""
 
@@ -61,13 +107,26 @@ class Draining(Unavailable):
     code = "shutting_down"
 
 
+class KeysUnavailable(Unavailable):
+    """The database does not answer, and the request's key is not among those known from before."""
+
+    code = "keys_unavailable"
+
+
 class EngineLost(RemoteError):
     """The engine took the request and died before the end of its answer."""
 
     code = "engine_lost"
 
 
-_ANTHROPIC_TYPES = {404: "not_found_error", 403: "permission_error", 503: "overloaded_error"}
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
 
 
 def message_of(error: FreeholdError) -> str:
@@ -84,18 +143,41 @@ def envelope(error: FreeholdError, dialect: Dialect) -> dict[str, Any]:
     return {
         "error": {
             "message": message_of(error),
-            "type": "server_error" if status >= 500 else "invalid_request_error",
+            "type": _openai_type(error),
             "param": getattr(error, "param", None),
             "code": error.code,
         }
     }
 
 
+def _openai_type(error: FreeholdError) -> str:
+    """What OpenAI itself sends: a wrong key is an `invalid_request_error` there too; the code tells it apart."""
+    if isinstance(error, OverLimit):
+        return error.code if error.code == "insufficient_quota" else error.kind
+    return "server_error" if error.http_status >= 500 else "invalid_request_error"
+
+
 def error_headers(error: FreeholdError) -> dict[str, str]:
     """Headers that belong to the error itself."""
-    if isinstance(error, Unavailable):
-        return {"retry-after": str(error.retry_after_s)}
-    return {"allow": error.allowed} if isinstance(error, MethodNotAllowed) else {}
+    match error:
+        case Unavailable():
+            return {"retry-after": str(error.retry_after_s)}
+        case OverLimit():
+            return {**error.headers, **_retry_headers(error)}
+        case Unauthorized():
+            return {"www-authenticate": "Bearer"}
+        case MethodNotAllowed():
+            return {"allow": error.allowed}
+        case _:
+            return {}
+
+
+def _retry_headers(error: OverLimit) -> dict[str, str]:
+    # RFC 9110 knows whole seconds only; 0 would bring the client back at once.
+    headers = {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
+    if error.code == "insufficient_quota":
+        headers["x-should-retry"] = "false"  # the SDKs of OpenAI and Anthropic would else try again within seconds
+    return headers
 
 
 def stream_event(error: FreeholdError, dialect: Dialect) -> bytes:
