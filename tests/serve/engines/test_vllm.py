@@ -41,6 +41,28 @@ def test_remote_code_runs_only_where_the_lineage_allows_it(tmp_path: Path) -> No
     assert "--trust-remote-code" in _launch(allowed).command
 
 
+def test_an_engine_fetches_nothing_by_url(artifact: Artifact) -> None:
+    started = _launch(artifact)
+    position = started.command.index("--allowed-media-domains")
+    # vLLM compares this with a URL's host, and takes an empty list for "every host".
+    assert started.command[position + 1] == "none/"
+    assert started.env["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--allowed-media-domains", "a.example"],
+        ["--allowed-media-domains=a.example"],
+        ["--allowed_media_domains", "a.example"],
+    ],
+)
+def test_extra_arguments_may_let_an_engine_fetch(artifact: Artifact, given: list[str]) -> None:
+    started = _launch(artifact, extraArgs=given, env={"VLLM_MEDIA_URL_ALLOW_REDIRECTS": "1"})
+    assert "none/" not in started.command and started.command[-len(given) :] == tuple(given)
+    assert started.env["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "1"
+
+
 def test_a_cpu_gets_its_cache_and_a_gpu_its_share(artifact: Artifact) -> None:
     on_cpu, on_gpu = _launch(artifact, cpuKvCacheGib=3), _launch(artifact, has_gpu=True)
     assert on_cpu.env["VLLM_CPU_KVCACHE_SPACE"] == "3"

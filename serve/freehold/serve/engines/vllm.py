@@ -14,6 +14,10 @@ from freehold.serve.config import ProcessEngine
 API_SERVER = "vllm.entrypoints.openai.api_server"
 
 ONLINE_QUANTIZATION = "--quantization"
+MEDIA_DOMAINS = "--allowed-media-domains"
+
+NO_DOMAIN = "none/"
+"""No URL has this host, since a host ends at the slash. vLLM takes an empty list for "every host"."""
 
 PHASES = (
     ("importing", re.compile(r"")),
@@ -57,6 +61,8 @@ def launch(
         "--tool-call-parser": config.tool_call_parser,
         "--reasoning-parser": config.reasoning_parser,
         "--gpu-memory-utilization": config.gpu_memory_utilization if has_gpu else None,
+        # The gateway fetches what a request names by URL (gateway.media); the engine has no need to.
+        MEDIA_DOMAINS: None if _is_given(config, MEDIA_DOMAINS) else NO_DOMAIN,
     }
     flags = {
         "--enforce-eager": not has_gpu if config.enforce_eager is None else config.enforce_eager,
@@ -89,6 +95,7 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_COLOR": "0",
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         # vLLM's progress bars and Python's buffered prints would reach the log late.
         "PYTHONUNBUFFERED": "1",
     }
@@ -102,7 +109,12 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
 
 def quantizes_online(config: ProcessEngine) -> bool:
     """Whether the engine itself quantizes the weights while loading them."""
-    return any(argument.partition("=")[0] == ONLINE_QUANTIZATION for argument in config.extra_args)
+    return _is_given(config, ONLINE_QUANTIZATION)
+
+
+def _is_given(config: ProcessEngine, flag: str) -> bool:
+    """Whether `extraArgs` set a flag; vLLM reads underscores as hyphens."""
+    return any(argument.partition("=")[0].replace("_", "-") == flag for argument in config.extra_args)
 
 
 def current_phase(log: str) -> str:
