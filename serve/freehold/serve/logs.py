@@ -69,7 +69,7 @@ def log_exchange(
     prompt_tokens: int | None = None,
     completion_tokens: int | None = None,
 ) -> None:
-    """One line for one request that is over; nothing, in a tenth of a microsecond, unless `gateway.accessLog` is on.
+    """One line for one request that is over; nothing, in a quarter of a microsecond, unless `gateway.accessLog` is on.
 
     `model` is what answered and `route` what the client asked for, if that was a route: names from the config only,
     never a name that a client made up.

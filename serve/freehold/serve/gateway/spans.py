@@ -1,0 +1,284 @@
+"""The spans of one request, by the semantic conventions for GenAI and HTTP; never a word of prompt or answer.
+
+https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md. The names stand
+here because `opentelemetry.semconv` keeps the GenAI ones as deprecated: the conventions have moved to that repository.
+
+This module imports OpenTelemetry; only `tracing.create_tracer` may import it, when traces are wanted.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from time import perf_counter
+
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+
+Headers = Iterable[tuple[bytes, bytes]]
+Attributes = dict[str, str | bool | int | float | Sequence[str]]
+
+OPERATIONS = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/embeddings": "embeddings",
+    "/v1/responses": "chat",
+    "/v1/responses/{id}": "fetch_response",
+    "/v1/messages": "chat",
+    "/v1/messages/count_tokens": "count_tokens",
+    "/v1/rerank": "rerank",
+    "/v2/rerank": "rerank",
+    "/rerank": "rerank",
+    "/v1/score": "score",
+    "/score": "score",
+    "/v1/audio/transcriptions": "transcription",
+    "/v1/audio/translations": "translation",
+}
+"""`gen_ai.operation.name` by endpoint: a value of the conventions where there is one, else our own."""
+
+_INTEGERS = {
+    "max_tokens": "gen_ai.request.max_tokens",
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
+    "n": "gen_ai.request.choice.count",
+    "seed": "gen_ai.request.seed",
+    "top_k": "gen_ai.request.top_k",
+}
+_DOUBLES = {
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+}
+_INT64 = 2**63
+"""A larger number cannot be encoded, and takes the whole batch of spans with it."""
+_TEXT_LIMIT = 256
+
+
+class GatewayTracer:
+    """Begins the span of each request. Holds the thread that exports them in batches."""
+
+    def __init__(self, provider: TracerProvider, propagator: TextMapPropagator, version: str) -> None:
+        self._provider = provider
+        self._propagator = propagator
+        self._tracer: Tracer = provider.get_tracer("freehold.serve.gateway", version)
+        self.propagated = frozenset(name.lower().encode() for name in propagator.fields)
+        """Headers (`traceparent`, …) to leave out of what goes to the engine: `engine_headers` has their successors."""
+
+    def start(self, scope_headers: Headers, endpoint_path: str, model: str, method: str = "POST") -> "ExchangeSpan":
+        """The span of a request that has just arrived, as a child of the client's span if its headers name one.
+
+        `model` is the name that the client sent, if the deployment knows it, else empty: a span's name must not take
+        as many values as clients can think of.
+
+        Its kind is SERVER: the conventions describe GenAI spans as the caller sees them (CLIENT), but this process is
+        the one that is called, and a SERVER span is what joins it to the caller's CLIENT span in a service map. Each
+        attempt at an engine is a CLIENT child. Token counts are on this span alone, so that sums over a trace count
+        them once.
+        """
+        carrier: dict[str, str] = {}
+        host = b""
+        for name, value in scope_headers:
+            if name in self.propagated:
+                key, text = name.decode(), value.decode("latin-1")
+                carrier[key] = f"{carrier[key]},{text}" if key in carrier else text
+            elif name == b"host":
+                host = value
+        context = self._propagator.extract(carrier, Context())
+        operation = OPERATIONS.get(endpoint_path, "other")
+        attributes: Attributes = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": "freehold",
+            "http.request.method": method,
+            "http.route": endpoint_path,
+            "url.path": endpoint_path,
+            "url.scheme": "http",
+        }
+        if host:
+            attributes |= _server(host)
+        model = _clean(model)
+        if model:
+            attributes["gen_ai.request.model"] = model
+        span = self._tracer.start_span(
+            f"{operation} {model}".rstrip(), context, kind=SpanKind.SERVER, attributes=attributes
+        )
+        return ExchangeSpan(self._tracer, self._propagator, span, set_span_in_context(span, context), operation)
+
+    def shutdown(self, timeout_s: float = 5.0) -> bool:
+        """Export what is left; False if the collector did not take it in time. Blocks: call it in a thread."""
+        ending = threading.Thread(target=self._provider.shutdown, name="freehold-traces-shutdown", daemon=True)
+        ending.start()
+        ending.join(timeout_s)
+        return not ending.is_alive()
+
+
+class ExchangeSpan:
+    """One request at the gateway. Everything but `start` and `end` may be left out."""
+
+    __slots__ = ("_attempts", "_context", "_open", "_operation", "_propagator", "_span", "_started", "_tracer")
+
+    def __init__(
+        self, tracer: Tracer, propagator: TextMapPropagator, span: Span, context: Context, operation: str
+    ) -> None:
+        self._tracer = tracer
+        self._propagator = propagator
+        self._span = span
+        self._context = context
+        self._operation = operation
+        self._started = perf_counter()
+        self._attempts = 0
+        self._open: AttemptSpan | None = None
+
+    def asked(self, parameters: Mapping[str, object]) -> None:
+        """What the request's body asks for. Takes the numbers that the conventions name, and no text at all."""
+        if self._span.is_recording():
+            self._span.set_attributes(_request_attributes(parameters))
+
+    def attempt(
+        self, engine_name: str, upstream_model: str, address: tuple[str, int], *, provider: str = "vllm"
+    ) -> "AttemptSpan":
+        """The span of one try at an engine that listens at `address` (host and port).
+
+        `provider` is `openai` or `anthropic` for an upstream of that API.
+        """
+        host, port = address
+        attributes: Attributes = {
+            "gen_ai.operation.name": self._operation,
+            "gen_ai.provider.name": provider,
+            "gen_ai.request.model": upstream_model,
+            "server.address": host,
+            "server.port": port,
+            "freehold.engine": engine_name,
+        }
+        if self._attempts:
+            attributes["http.request.resend_count"] = self._attempts
+        self._attempts += 1
+        name = f"{self._operation} {upstream_model}"
+        span = self._tracer.start_span(name, self._context, kind=SpanKind.CLIENT, attributes=attributes)
+        self._open = AttemptSpan(span, set_span_in_context(span, self._context), self._propagator)
+        return self._open
+
+    def engine_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that make the engine's spans children of the last attempt; lower case, without the rest's."""
+        if self._open is not None:
+            return self._open.engine_headers()
+        return _injected(self._propagator, self._context)
+
+    def first_byte(self) -> None:
+        """The first bytes of an event stream are here; not called for an answer that comes in one piece."""
+        if self._span.is_recording():
+            self._span.set_attribute("gen_ai.response.time_to_first_chunk", perf_counter() - self._started)
+        if self._open is not None:
+            self._open.first_byte()
+
+    def end(
+        self,
+        status: int,
+        *,
+        response_model: str = "",
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        finish_reasons: Sequence[str] = (),
+        error_type: str = "",
+        attempts: int | None = None,
+    ) -> None:
+        """The request is over; `status` is what the client saw, 499 if it left, 0 if nothing was sent.
+
+        `error_type` is the error's `code`. An attempt that is still open ends with it. `attempts` is by default the
+        number of spans that `attempt` began.
+        """
+        if self._open is not None:
+            self._open.end(0, error_type or "abandoned")
+        span = self._span
+        if span.is_recording():
+            attributes: Attributes = {"freehold.attempts": self._attempts if attempts is None else attempts}
+            if response_model:
+                attributes["gen_ai.response.model"] = _clean(response_model)
+            if finish_reasons:
+                attributes["gen_ai.response.finish_reasons"] = [_clean(reason) for reason in finish_reasons]
+            if self._operation != "fetch_response":  # those tokens were counted when they were made
+                attributes |= _usage(prompt_tokens, completion_tokens)
+            span.set_attributes(attributes)
+            # A 4xx is the client's fault: in a SERVER span no error. A lost engine is one, whatever status had left.
+            _close(span, status, error_type, is_error=status >= 500 or (bool(error_type) and status < 400))
+        span.end()
+
+
+class AttemptSpan:
+    """One try at one engine, as a client of it."""
+
+    __slots__ = ("_context", "_is_over", "_propagator", "_span", "_started")
+
+    def __init__(self, span: Span, context: Context, propagator: TextMapPropagator) -> None:
+        self._span = span
+        self._context = context
+        self._propagator = propagator
+        self._started = perf_counter()
+        self._is_over = False
+
+    def engine_headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that make the engine's spans children of this one."""
+        return _injected(self._propagator, self._context)
+
+    def first_byte(self) -> None:
+        """As `ExchangeSpan.first_byte`, which calls this."""
+        if self._span.is_recording():
+            self._span.set_attribute("gen_ai.response.time_to_first_chunk", perf_counter() - self._started)
+
+    def end(self, status: int, error_type: str = "") -> None:
+        """The engine answered with `status`, 0 if it did not answer; a second call does nothing."""
+        if self._is_over:
+            return
+        self._is_over = True
+        _close(self._span, status, error_type, is_error=not 0 < status < 400 or bool(error_type))
+        self._span.end()
+
+
+def _close(span: Span, status: int, error_type: str, *, is_error: bool) -> None:
+    if status:
+        span.set_attribute("http.response.status_code", status)
+    if error_type or is_error:
+        span.set_attribute("error.type", error_type or str(status or "_OTHER"))
+    if is_error:
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def _injected(propagator: TextMapPropagator, context: Context) -> list[tuple[bytes, bytes]]:
+    carrier: dict[str, str] = {}
+    propagator.inject(carrier, context)
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in carrier.items()]
+
+
+def _server(host: bytes) -> Attributes:
+    name, colon, port = _clean(host.decode("latin-1")).rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and len(port) <= 5):
+        return {"server.address": f"{name}{colon}{port}".strip("[]")}
+    return {"server.address": name.strip("[]"), "server.port": int(port)}
+
+
+def _usage(prompt_tokens: int | None, completion_tokens: int | None) -> Attributes:
+    counts = {"gen_ai.usage.input_tokens": prompt_tokens, "gen_ai.usage.output_tokens": completion_tokens}
+    return {name: count for name, count in counts.items() if count is not None and count < _INT64}
+
+
+def _request_attributes(parameters: Mapping[str, object]) -> Attributes:
+    """The conventions' names for those that are what they should be; a bool is no number."""
+    attributes: Attributes = {}
+    for name, attribute in _INTEGERS.items():
+        value = parameters.get(name)
+        if type(value) is int and -_INT64 <= value < _INT64:
+            attributes[attribute] = value
+    for name, attribute in _DOUBLES.items():
+        value = parameters.get(name)
+        if type(value) is float or (type(value) is int and -_INT64 <= value < _INT64):
+            attributes[attribute] = float(value)
+    if attributes.get("gen_ai.request.choice.count") == 1:
+        del attributes["gen_ai.request.choice.count"]
+    if parameters.get("stream") is True:
+        attributes["gen_ai.request.stream"] = True
+    return attributes
+
+
+def _clean(text: str) -> str:
+    """Text that can be encoded (JSON allows lone surrogates, protobuf does not) and is short."""
+    return text[:_TEXT_LIMIT].encode(errors="replace").decode()
