@@ -259,7 +259,9 @@ async def test_no_text_of_the_request_is_exported(tracer: GatewayTracer, collect
     assert marker.encode() not in b"".join(collector.bodies)
 
 
-async def test_what_cannot_be_encoded_does_not_cost_the_batch(tracer: GatewayTracer, collector: Collector) -> None:
+async def test_what_cannot_be_encoded_costs_neither_the_batch_nor_a_traceback(
+    tracer: GatewayTracer, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
     exchange = tracer.start([(b"host", b"\xff\xfe:99999999")], CHAT, "\ud800" + "x" * 10_000)
     exchange.asked({"max_tokens": 2**63, "seed": -(2**70), "temperature": 10**400, "top_k": True, "n": 1})
     exchange.end(200, response_model="\udfff", prompt_tokens=2**63, finish_reasons=["\udfff"])
@@ -271,6 +273,7 @@ async def test_what_cannot_be_encoded_does_not_cost_the_batch(tracer: GatewayTra
     assert {name for name in _attributes(odd) if name.startswith(("gen_ai.request", "gen_ai.usage"))} == {
         "gen_ai.request.model"
     }
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ _DOUBLES = {
     "top_p": "gen_ai.request.top_p",
 }
 _INT64 = 2**63
-"""A larger number cannot be encoded, and takes the whole batch of spans with it."""
+"""A larger number cannot be encoded: each would be a traceback in the log, at any client's whim."""
 _TEXT_LIMIT = 256
 
 
@@ -280,5 +280,5 @@ def _request_attributes(parameters: Mapping[str, object]) -> Attributes:
 
 
 def _clean(text: str) -> str:
-    """Text that can be encoded (JSON allows lone surrogates, protobuf does not) and is short."""
+    """Text that is short and can be encoded: one name with a lone surrogate, which JSON allows, costs the whole batch."""
     return text[:_TEXT_LIMIT].encode(errors="replace").decode()
