@@ -1,0 +1,1 @@
+"""The administrators' API, a router per subject."""
