@@ -14,7 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from freehold.core.errors import ConfigError, OfflineError
 from freehold.serve.gateway.endpoints import ENDPOINTS, STORED_RESPONSE
-from freehold.serve.gateway.spans import OPERATIONS, GatewayTracer
+from freehold.serve.gateway.span_attributes import OPERATIONS
+from freehold.serve.gateway.spans import GatewayTracer
 from freehold.serve.gateway.tracing import create_tracer
 
 CHAT = "/v1/chat/completions"
