@@ -1,0 +1,109 @@
+"""What a request costs: engine time on our own hardware, list price at a closed provider."""
+
+from typing import NamedTuple
+
+from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.state.money import TokenRates, half_up, micros
+
+HOUR_US = 3_600_000_000
+MEMORY = 0.98
+"""How much of the running mean a new request leaves: it is about the last fifty requests."""
+
+
+class Comparison(NamedTuple):
+    """The closed model that a model stands in for."""
+
+    closed_model: str
+    rates: TokenRates
+    has_cost: bool
+    """Whether our own cost is known; without it there is a price to show, but no saving."""
+
+
+class _OwnModel:
+    """Priced by engine time; remembers what its tokens have cost."""
+
+    __slots__ = ("_expected", "_micros_per_hour", "_money", "_tokens")
+
+    def __init__(self, micros_per_hour: int, expected: TokenRates) -> None:
+        self._micros_per_hour = micros_per_hour
+        self._expected = expected
+        self._money = 0.0
+        self._tokens = 0.0
+
+    def charge(self, prompt_tokens: int, completion_tokens: int, engine_us: int) -> int:
+        money = half_up(engine_us * self._micros_per_hour, HOUR_US)
+        if tokens := prompt_tokens + completion_tokens:
+            self._money = self._money * MEMORY + money
+            self._tokens = self._tokens * MEMORY + tokens
+        return money
+
+    def forecast(self, prompt_tokens: int, completion_tokens: int) -> int:
+        if not self._tokens:
+            return self._expected.price(prompt_tokens, completion_tokens)
+        return int((prompt_tokens + completion_tokens) * self._money / self._tokens + 0.5)
+
+
+class _ClosedModel:
+    """Priced by its list price."""
+
+    __slots__ = ("_rates",)
+
+    def __init__(self, rates: TokenRates) -> None:
+        self._rates = rates
+
+    def charge(self, prompt_tokens: int, completion_tokens: int, engine_us: int) -> int:
+        return self._rates.price(prompt_tokens, completion_tokens)
+
+    def forecast(self, prompt_tokens: int, completion_tokens: int) -> int:
+        return self._rates.price(prompt_tokens, completion_tokens)
+
+
+class Pricing:
+    """Prices of a deployment's models, in micros of the gateway's currency.
+
+    All arithmetic is on integers and rounds once, at the end, halves up: a GPU hour of 2.50 on two GPUs is 5,000,000
+    micros an hour, so that 1.5 s of engine time cost 1,500,000 * 5,000,000 / 3,600,000,000 = 2083.33, thus 2083 micros.
+    A model without a price costs 0.
+    """
+
+    def __init__(self, config: DeploymentConfig) -> None:
+        self.currency = config.gateway.currency
+        self.comparisons: dict[str, Comparison] = {}
+        """By model: the closed model that it stands in for."""
+        self._prices: dict[str, _OwnModel | _ClosedModel] = {}
+        for upstream_name, upstream in config.upstreams.items():
+            for name, price in upstream.prices.items():
+                rates = TokenRates(micros(price.input), micros(price.output))
+                self._prices[f"{upstream_name}/{name}"] = _ClosedModel(rates)
+        for name, model in config.models.items():  # after the upstreams: a route's target is looked up here first
+            self._prices.pop(name, None)
+            self._add_own(name, model)
+
+    def charge(self, model: str, prompt_tokens: int, completion_tokens: int, engine_us: int) -> int:
+        """What a finished request cost; to be called once for each, since forecasts learn from it."""
+        price = self._prices.get(model)
+        return 0 if price is None else price.charge(prompt_tokens, completion_tokens, engine_us)
+
+    def forecast(self, model: str, prompt_tokens: int, completion_tokens: int) -> int:
+        """What a request is likely to cost, for the reservation before it runs.
+
+        A closed model's list price. For our own, the mean price of a token over this process's last requests; before
+        the first, the list price of the model that it replaces, else 0.
+        """
+        price = self._prices.get(model)
+        return 0 if price is None else price.forecast(prompt_tokens, completion_tokens)
+
+    def _add_own(self, name: str, model: ServedModel) -> None:
+        closed = model.replaces
+        rates = TokenRates(micros(closed.input_price), micros(closed.output_price)) if closed else TokenRates(0, 0)
+        if closed:
+            self.comparisons[name] = Comparison(closed.model, rates, model.cost is not None)
+        if model.cost:
+            self._prices[name] = _OwnModel(micros(model.cost.gpu_hour) * _gpus(model), rates)
+
+
+def _gpus(model: ServedModel) -> int:
+    assert model.cost is not None, "a model without cost has no price"
+    if model.cost.gpus is not None:
+        return model.cost.gpus
+    return model.engine.tensor_parallel if isinstance(model.engine, ProcessEngine) else 1
