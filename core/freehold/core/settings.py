@@ -45,6 +45,11 @@ class Settings:
         """One JSON line for every administrative act."""
         return self.home / "audit" / "audit.jsonl"
 
+    @property
+    def recordings_root(self) -> Path:
+        """Prompts and answers of the routes that record them, and the log of who read them."""
+        return self.home / "recordings"
+
     def with_offline(self, offline: bool) -> "Settings":
         return replace(self, offline=self.offline or offline)
 
