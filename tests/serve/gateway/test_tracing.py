@@ -15,8 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from freehold.core.errors import ConfigError, OfflineError
 from freehold.serve.gateway.endpoints import ENDPOINTS, STORED_RESPONSE
 from freehold.serve.gateway.span_attributes import OPERATIONS
-from freehold.serve.gateway.spans import GatewayTracer
-from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.gateway.tracing import GatewayTracer, create_tracer
 
 CHAT = "/v1/chat/completions"
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -403,7 +402,7 @@ def test_offline_traces_stay_on_this_machine(monkeypatch: pytest.MonkeyPatch) ->
 IMPORT_PROBE = """
 import os, sys
 import freehold.serve.gateway
-from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.gateway.tracing import GatewayTracer, create_tracer
 assert create_tracer(os.environ, "1") is None
 print(*[name for name in sys.modules if name.split(".")[0] == "opentelemetry"])
 """

@@ -8,7 +8,7 @@ This module imports OpenTelemetry; only `tracing.create_tracer` may import it, w
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 from opentelemetry.context import Context
@@ -16,6 +16,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
+from freehold.serve.gateway.headers import RawHeaders
 from freehold.serve.gateway.span_attributes import (
     OPERATIONS,
     Attributes,
@@ -25,30 +26,19 @@ from freehold.serve.gateway.span_attributes import (
     usage_attributes,
 )
 
-Headers = Iterable[tuple[bytes, bytes]]
 
-
-class GatewayTracer:
-    """Begins the span of each request. Holds the thread that exports them in batches."""
+class SdkTracer:
+    """GatewayTracer over the SDK."""
 
     def __init__(self, provider: TracerProvider, propagator: TextMapPropagator, version: str) -> None:
         self._provider = provider
         self._propagator = propagator
         self._tracer: Tracer = provider.get_tracer("freehold.serve.gateway", version)
         self.propagated = frozenset(name.lower().encode() for name in propagator.fields)
-        """Headers (`traceparent`, …) to leave out of what goes to the engine: `engine_headers` has their successors."""
 
-    def start(self, scope_headers: Headers, endpoint_path: str, model: str, method: str = "POST") -> "ExchangeSpan":
-        """The span of a request that has just arrived, as a child of the client's span if its headers name one.
-
-        `model` is the name that the client sent, if the deployment knows it, else empty: a span's name must not take
-        as many values as clients can think of.
-
-        Its kind is SERVER: the conventions describe GenAI spans as the caller sees them (CLIENT), but this process is
-        the one that is called, and a SERVER span is what joins it to the caller's CLIENT span in a service map. Each
-        attempt at an engine is a CLIENT child. Token counts are on this span alone, so that sums over a trace count
-        them once.
-        """
+    def start(
+        self, scope_headers: RawHeaders, endpoint_path: str, model: str, method: str = "POST"
+    ) -> "SdkExchangeSpan":
         carrier: dict[str, str] = {}
         host = b""
         for name, value in scope_headers:
@@ -75,18 +65,17 @@ class GatewayTracer:
         span = self._tracer.start_span(
             f"{operation} {model}".rstrip(), context, kind=SpanKind.SERVER, attributes=attributes
         )
-        return ExchangeSpan(self._tracer, self._propagator, span, set_span_in_context(span, context), operation)
+        return SdkExchangeSpan(self._tracer, self._propagator, span, set_span_in_context(span, context), operation)
 
     def shutdown(self, timeout_s: float = 5.0) -> bool:
-        """Export what is left; False if the collector did not take it in time. Blocks: call it in a thread."""
         ending = threading.Thread(target=self._provider.shutdown, name="freehold-traces-shutdown", daemon=True)
         ending.start()
         ending.join(timeout_s)
         return not ending.is_alive()
 
 
-class ExchangeSpan:
-    """One request at the gateway. Everything but `start` and `end` may be left out."""
+class SdkExchangeSpan:
+    """ExchangeSpan: a SERVER span, and the context that its attempts begin in."""
 
     __slots__ = ("_attempts", "_context", "_open", "_operation", "_propagator", "_span", "_started", "_tracer")
 
@@ -100,20 +89,15 @@ class ExchangeSpan:
         self._operation = operation
         self._started = perf_counter()
         self._attempts = 0
-        self._open: AttemptSpan | None = None
+        self._open: SdkAttemptSpan | None = None
 
     def asked(self, parameters: Mapping[str, object]) -> None:
-        """What the request's body asks for. Takes the numbers that the conventions name, and no text at all."""
         if self._span.is_recording():
             self._span.set_attributes(request_attributes(parameters))
 
     def attempt(
         self, engine_name: str, upstream_model: str, address: tuple[str, int], *, provider: str = "vllm"
-    ) -> "AttemptSpan":
-        """The span of one try at an engine that listens at `address` (host and port).
-
-        `provider` is `openai` or `anthropic` for an upstream of that API.
-        """
+    ) -> "SdkAttemptSpan":
         host, port = address
         attributes: Attributes = {
             "gen_ai.operation.name": self._operation,
@@ -128,17 +112,15 @@ class ExchangeSpan:
         self._attempts += 1
         name = f"{self._operation} {upstream_model}"
         span = self._tracer.start_span(name, self._context, kind=SpanKind.CLIENT, attributes=attributes)
-        self._open = AttemptSpan(span, set_span_in_context(span, self._context), self._propagator)
+        self._open = SdkAttemptSpan(span, set_span_in_context(span, self._context), self._propagator)
         return self._open
 
     def engine_headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that make the engine's spans children of the last attempt; lower case, without the rest's."""
         if self._open is not None:
             return self._open.engine_headers()
         return _injected(self._propagator, self._context)
 
     def first_byte(self) -> None:
-        """The first bytes of an event stream are here; not called for an answer that comes in one piece."""
         if self._span.is_recording():
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", perf_counter() - self._started)
         if self._open is not None:
@@ -155,11 +137,6 @@ class ExchangeSpan:
         error_type: str = "",
         attempts: int | None = None,
     ) -> None:
-        """The request is over; `status` is what the client saw, 499 if it left, 0 if nothing was sent.
-
-        `error_type` is the error's `code`. An attempt that is still open ends with it. `attempts` is by default the
-        number of spans that `attempt` began.
-        """
         if self._open is not None:
             self._open.end(0, error_type or "abandoned")
         span = self._span
@@ -177,8 +154,8 @@ class ExchangeSpan:
         span.end()
 
 
-class AttemptSpan:
-    """One try at one engine, as a client of it."""
+class SdkAttemptSpan:
+    """AttemptSpan: a CLIENT span."""
 
     __slots__ = ("_context", "_is_over", "_propagator", "_span", "_started")
 
@@ -190,16 +167,13 @@ class AttemptSpan:
         self._is_over = False
 
     def engine_headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that make the engine's spans children of this one."""
         return _injected(self._propagator, self._context)
 
     def first_byte(self) -> None:
-        """As `ExchangeSpan.first_byte`, which calls this."""
         if self._span.is_recording():
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", perf_counter() - self._started)
 
     def end(self, status: int, error_type: str = "") -> None:
-        """The engine answered with `status`, 0 if it did not answer; a second call does nothing."""
         if self._is_over:
             return
         self._is_over = True

@@ -7,16 +7,15 @@ environment. Without an exporter nothing of OpenTelemetry is imported.
 
 import ipaddress
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from freehold.core.errors import ConfigError, OfflineError
+from freehold.serve.gateway.headers import RawHeaders
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-
-    from freehold.serve.gateway.spans import GatewayTracer
 
 SERVICE_NAME = "freehold-gateway"
 
@@ -25,7 +24,80 @@ _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL
 _DEFAULT_ENDPOINT = "http://localhost:4318"
 
 
-def create_tracer(environ: Mapping[str, str], service_version: str, *, offline: bool = False) -> "GatewayTracer | None":
+class AttemptSpan(Protocol):
+    """One try at one engine, as a client of it (CLIENT)."""
+
+    def engine_headers(self) -> list[tuple[bytes, bytes]]:
+        """`traceparent` and what belongs to it, that make the engine's spans children of this one."""
+
+    def first_byte(self) -> None:
+        """As `ExchangeSpan.first_byte`, which calls this."""
+
+    def end(self, status: int, error_type: str = "") -> None:
+        """The engine answered with `status`, 0 if it did not answer; a second call does nothing."""
+
+
+class ExchangeSpan(Protocol):
+    """One request at the gateway (SERVER). Everything but `end` may be left out."""
+
+    def asked(self, parameters: Mapping[str, object]) -> None:
+        """What the request's body asks for. Takes the numbers that the conventions name, and no text at all."""
+
+    def attempt(
+        self, engine_name: str, upstream_model: str, address: tuple[str, int], *, provider: str = "vllm"
+    ) -> AttemptSpan:
+        """The span of one try at an engine that listens at `address` (host and port).
+
+        `provider` is `openai` or `anthropic` for an upstream of that API.
+        """
+
+    def engine_headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of the last attempt, or of the request itself before there is one."""
+
+    def first_byte(self) -> None:
+        """The first bytes of an event stream are here; not called for an answer that comes in one piece."""
+
+    def end(
+        self,
+        status: int,
+        *,
+        response_model: str = "",
+        prompt_tokens: int | None = None,
+        completion_tokens: int | None = None,
+        finish_reasons: Sequence[str] = (),
+        error_type: str = "",
+        attempts: int | None = None,
+    ) -> None:
+        """The request is over; `status` is what the client saw, 499 if it left, 0 if nothing was sent.
+
+        `error_type` is the error's `code`. An attempt that is still open ends with it. `attempts` is by default the
+        number of spans that `attempt` began.
+        """
+
+
+class GatewayTracer(Protocol):
+    """Begins the span of each request; exports them in batches from a thread of its own."""
+
+    propagated: frozenset[bytes]
+    """Headers (`traceparent`, …) to leave out of what goes to the engine: `engine_headers` has their successors."""
+
+    def start(self, scope_headers: RawHeaders, endpoint_path: str, model: str, method: str = "POST") -> ExchangeSpan:
+        """The span of a request that has just arrived, as a child of the client's span if its headers name one.
+
+        `model` is the name that the client sent, if the deployment knows it, else empty: a span's name must not take
+        as many values as clients can think of.
+
+        Its kind is SERVER: the conventions describe GenAI spans as the caller sees them (CLIENT), but this process is
+        the one that is called, and a SERVER span is what joins it to the caller's CLIENT span in a service map. Each
+        attempt at an engine is a CLIENT child. Token counts are on this span alone, so that sums over a trace count
+        them once.
+        """
+
+    def shutdown(self, timeout_s: float = 5.0) -> bool:
+        """Export what is left; False if the collector did not take it in time. Blocks: call it in a thread."""
+
+
+def create_tracer(environ: Mapping[str, str], service_version: str, *, offline: bool = False) -> GatewayTracer | None:
     """A tracer that exports over OTLP/HTTP, or None where the environment asks for none.
 
     Call it once per process that serves, after any fork: it starts the thread that exports. `environ` must be that of
@@ -44,14 +116,14 @@ def create_tracer(environ: Mapping[str, str], service_version: str, *, offline: 
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    from freehold.serve.gateway.spans import GatewayTracer
+    from freehold.serve.gateway.spans import SdkTracer
 
     # It quotes whatever a client sends as `baggage`.
     logging.getLogger("opentelemetry.baggage.propagation").setLevel(logging.ERROR)
     # Not at exit: that would wait half a minute for a collector that is gone; `shutdown` is bounded.
     provider = TracerProvider(resource=_resource(service_version), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return GatewayTracer(provider, propagate.get_global_textmap(), service_version)
+    return SdkTracer(provider, propagate.get_global_textmap(), service_version)
 
 
 def _is_wanted(environ: Mapping[str, str]) -> bool:
