@@ -18,7 +18,8 @@ _GZIP_OR_ZLIB = 47
 
 def record_of(raw: RawExchange) -> RecordedExchange:
     """The record of an exchange, with its media replaced by stubs; nothing is redacted yet."""
-    request, media_in_request = without_media(_json_object(raw.request) or _omitted(raw.request))
+    document = _json_object(raw.request)
+    request, media_in_request = without_media(_omitted(raw.request) if document is None else document)
     answer, is_whole = _answer(raw)
     response, media_in_response = without_media(answer)
     return RecordedExchange(

@@ -9,10 +9,11 @@ from typing import Any
 LIMIT = 1024
 """Characters of base64 that are kept as they are: an icon, a test picture."""
 
-STUB = re.compile(r"freehold-media:[\w.+/-]{1,127}:\d+:sha256:[0-9a-f]{64}")
+STUB = re.compile(r"freehold-media:[\w.+/-]{1,127}:\d+:sha256:[0-9a-f]{64}", re.ASCII)
 """`freehold-media:<type>:<bytes>:sha256:<hex>`, the digest being that of the decoded bytes."""
 
-_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]{1,60}/[\w.+-]{1,60})?(?:;[^,;]{1,100})*;base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:(?P<type>[^;,]{0,200})(?:;[^;,]{1,200})*;base64,", re.IGNORECASE)
+_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\r\n]+={0,2}\s*")
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")
 _BARE_FIELDS = ("data", "file_data", "b64_json", "partial_image_b64", "result")
@@ -42,7 +43,8 @@ class _Replaced:
     def _text(self, value: str, key: str) -> str:
         opening = _DATA_URL.match(value)
         if opening is not None:
-            kind, encoded = opening["type"] or _UNKNOWN_TYPE, value[opening.end() :]
+            kind = opening["type"] if _TYPE.fullmatch(opening["type"]) else _UNKNOWN_TYPE
+            encoded = value[opening.end() :]
         elif key in _BARE_FIELDS and _BASE64.fullmatch(value):
             kind, encoded = _UNKNOWN_TYPE, value
         else:

@@ -41,7 +41,7 @@ def assemble_message(found: list[Event]) -> tuple[dict[str, Any], bool]:
 def _add_delta(
     block: dict[str, Any], index: int, delta: dict[str, Any], pieces: dict[tuple[int, str], list[str]]
 ) -> None:
-    kind = delta.get("type")
+    kind = as_text(delta.get("type"))
     if kind in _DELTAS:
         name = _DELTAS[kind]
         block.setdefault("type", "thinking" if name == "signature" else name)
