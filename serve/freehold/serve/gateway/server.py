@@ -5,23 +5,23 @@ import contextlib
 import errno
 import logging
 import socket
-import time
+import sys
 from collections.abc import AsyncIterator, Mapping
-
-import uvicorn
 
 from freehold.core.errors import EnvironmentProblem
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.app import Gateway, create_gateway
+from freehold.serve.gateway.http import HttpLimits, HttpServer
 
 log = logging.getLogger("freehold.gateway")
 
 BACKLOG = 2048
 HANG_UP_TIMEOUT_S = 1.0
 """For what has been sent to reach a client; one that does not read would hold up the stop for ever."""
-KEEPALIVE_S = 75
-"""Longer than the pools of the clients: the side that closes an idle connection first never loses a request."""
+DEAD_PEER_S = 60
+"""A client that vanished without a word is noticed this long after something was sent to it. So is one that takes not
+a byte of what waits for it, which to the kernel is much the same."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -41,7 +41,7 @@ class GatewayServer:
         self.gateway = gateway
         self._config = config
         self._socket: socket.socket | None = None
-        self._server: uvicorn.Server | None = None
+        self._http: HttpServer | None = None
         self._stopped = asyncio.Event()
 
     @property
@@ -61,24 +61,8 @@ class GatewayServer:
         """Listen; returns when requests are answered. Raises EnvironmentProblem if the port is not to be had."""
         self._socket = _bind(self._config.host, self._config.port)
         await self.gateway.start()
-        config = uvicorn.Config(
-            self.gateway,
-            loop="none",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEPALIVE_S,
-        )
-        config.load()
-        self._server = uvicorn.Server(config)
-        self._server.lifespan = config.lifespan_class(config)
-        # Not `serve`: it takes over the program's signals, and ticks ten times a second for a date header.
-        await self._server.startup(sockets=[self._socket])
+        self._http = HttpServer(self.gateway, HttpLimits.of(self._config))
+        await self._http.listen(self._socket, BACKLOG)
 
     async def wait(self) -> None:
         """Return when it has been stopped."""
@@ -86,11 +70,12 @@ class GatewayServer:
 
     async def stop(self, drain_timeout_s: float | None = None) -> int:
         """Drain, then close the port; how many requests had to be cut off. New ones get a 503 meanwhile."""
-        assert self._server is not None and self._socket is not None, "the server is not started"
+        assert self._http is not None and self._socket is not None, "the server is not started"
+        self._http.retire()
         cut_off = await self.gateway.drain(self._config.drain_timeout_s if drain_timeout_s is None else drain_timeout_s)
         if cut_off:
             log.warning("%d requests were cut off at the end of the drain", cut_off)
-        await _hang_up(self._server)
+        await self._http.close(HANG_UP_TIMEOUT_S)
         self._socket.close()
         await self.gateway.close()
         self._stopped.set()
@@ -108,24 +93,11 @@ async def serve_gateway(engines: Mapping[str, Engine], config: GatewayConfig) ->
         await server.stop()
 
 
-async def _hang_up(server: uvicorn.Server) -> None:
-    """What uvicorn's own `shutdown` does, without its fixed waits: nothing is being answered any more."""
-    for listener in server.servers:
-        listener.close()
-    state = server.server_state
-    for connection in list(state.connections):
-        connection.shutdown()
-    for task in list(state.tasks):
-        task.cancel()
-    deadline = time.monotonic() + HANG_UP_TIMEOUT_S
-    while (state.connections or state.tasks) and time.monotonic() < deadline:
-        await asyncio.sleep(0.005)
-
-
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A listening socket; with `reuse_port` other processes of this user may listen there too."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        bound = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=reuse_port)
     except PermissionError as error:
         raise EnvironmentProblem(
             f"Port {port} is not allowed to this user", next_step="Take a port above 1023 (gateway.port)."
@@ -140,3 +112,16 @@ def _bind(host: str, port: int) -> socket.socket:
         raise EnvironmentProblem(
             f"Cannot listen on {host}:{port}", why=str(error), next_step="Check gateway.host."
         ) from error
+    _watch_peers(bound)
+    return bound
+
+
+def _watch_peers(listener: socket.socket) -> None:
+    """Notice clients that vanish; accepted sockets have the options of their listener."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":  # elsewhere the names differ, or the options are missing
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)

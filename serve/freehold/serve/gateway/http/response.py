@@ -1,0 +1,56 @@
+"""The head of an answer, and which way the body after it is framed."""
+
+import http
+from collections.abc import Iterable
+
+CHUNKED = -1
+"""Nobody knows the length; chunks say where the body ends."""
+UNTIL_CLOSE = -2
+"""Nobody knows the length, and an HTTP/1.0 client knows no chunks."""
+BODYLESS = -3
+"""The answer to a HEAD, a 204 or a 304: whatever the application sends is dropped."""
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = http.HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
+
+
+_STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
+
+
+def render_head(
+    status: int, headers: Iterable[tuple[bytes, bytes]], *, method: str = "GET", version: str = "1.1", closes: bool
+) -> tuple[bytes, int, bool]:
+    """The status line and the headers; the body's length, declared or one of the constants above; whether it closes.
+
+    Names must be in lower case, as ASGI wants them. Framing is the server's: a `transfer-encoding` of the application
+    is left out. Raises RuntimeError for a header that would end before its value does.
+    """
+    lines = [_STATUS_LINES.get(status) or _status_line(status)]
+    length = CHUNKED
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value)
+        elif name == b"connection":
+            closes = closes or b"close" in value.lower()
+            continue
+        elif name == b"transfer-encoding":
+            continue
+        lines.append(b"%b: %b\r\n" % (name, value))
+    if method == "HEAD" or status in (204, 304):
+        length = BODYLESS
+    elif length == CHUNKED:
+        if version == "1.0":
+            length, closes = UNTIL_CLOSE, True
+        else:
+            lines.append(b"transfer-encoding: chunked\r\n")
+    if closes:
+        lines.append(b"connection: close\r\n")
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        raise RuntimeError("A header of the answer contains a line break")
+    return head + b"\r\n", length, closes
