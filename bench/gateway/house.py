@@ -25,6 +25,14 @@ class StaticEngine:
     detail: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fingerprint: str = "fp-0123456789abcdef"
+    provider: str = "vllm"
+    leaves: bool = False
+    context_tokens: int | None = 8192
+    can_abort: bool = False
+    abilities: frozenset[str] | None = frozenset()
+
+    def speaks(self, anthropic: bool) -> bool:
+        return True
 
     async def start(self) -> None: ...
 

@@ -112,7 +112,7 @@ async def test_an_engine_that_dies_in_a_stream_is_an_error_event_and_no_clean_en
     for death, last in itertools.product(DEATHS, (b'data: {"a":2}\n\n', b'data: {"a":', b'data: {"a":2}\n')):
         engine.answer = functools.partial(_die_in_stream, last=last, death=death)
         received = b""
-        async with client.post(path, json=STREAM) as answer:
+        async with client.post(path, json=STREAM | {"stream_options": {"include_usage": True}}) as answer:
             with pytest.raises(aiohttp.ClientPayloadError):
                 async for piece in answer.content.iter_any():
                     received += piece

@@ -162,8 +162,16 @@ STREAMS = {
 }
 
 
-@pytest.mark.parametrize("name", STREAMS)
-async def test_a_stream_arrives_byte_for_byte(name: str, client: aiohttp.ClientSession, engine: StubEngine) -> None:
+ASKS = {"stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [*((name, STREAM | ASKS) for name in STREAMS), *((name, STREAM) for name in STREAMS if name != "usage once")],
+)
+async def test_a_stream_arrives_byte_for_byte(
+    name: str, asked: dict[str, object], client: aiohttp.ClientSession, engine: StubEngine
+) -> None:
     stream = STREAMS[name]
     smallest = 1 if len(stream) < 1000 else 997  # odd, so that it splits two-byte characters
 
@@ -175,7 +183,7 @@ async def test_a_stream_arrives_byte_for_byte(name: str, client: aiohttp.ClientS
 
     for piece in (smallest, 4099, 65536, 400_000):
         engine.answer = functools.partial(answer_stream, piece=piece)
-        async with client.post(CHAT, json=STREAM) as answer:
+        async with client.post(CHAT, json=asked) as answer:
             assert await answer.read() == stream
             assert answer.headers["content-type"] == SSE
 
@@ -191,7 +199,7 @@ async def test_headers_and_every_event_leave_at_once(client: aiohttp.ClientSessi
         await call.end()
 
     engine.answer = step_by_step
-    async with asyncio.timeout(30), client.post(CHAT, json=STREAM) as answer:
+    async with asyncio.timeout(30), client.post(CHAT, json=STREAM | ASKS) as answer:
         assert answer.status == 200, "the headers came before the first byte of the first token"
         for piece in (b"data: {", b'"a":1}', b"\n\n"):
             go.release()

@@ -22,7 +22,9 @@ from freehold.serve.gateway.usage import Usage, last_usage
     ],
 )
 def test_usage_is_found(data: bytes, expected: tuple[int | None, int | None]) -> None:
-    assert last_usage(data) == Usage(*expected)
+    found = last_usage(data)
+    assert found is not None
+    assert (found.prompt, found.completion) == expected
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,8 @@ def test_usage_is_found(data: bytes, expected: tuple[int | None, int | None]) ->
 )
 def test_no_usage_is_none(data: bytes) -> None:
     assert last_usage(data) is None
+
+
+def test_what_anthropic_counts_beside_the_input_is_part_of_the_prompt() -> None:
+    counts = b'"input_tokens":5,"cache_read_input_tokens":7,"cache_creation_input_tokens":1,"output_tokens":2'
+    assert last_usage(b'{"usage":{' + counts + b"}}") == Usage(13, 2, 7)

@@ -99,3 +99,8 @@ class Route(ConfigModel):
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    def leads_to(self) -> tuple[str, ...]:
+        """Every target that it names."""
+        trials = tuple(part.target for part in (self.canary, self.shadow) if part)
+        return (*self.targets, *self.fallback, *trials)

@@ -48,6 +48,29 @@ class Engine(Protocol):
     def fingerprint(self) -> str:
         """`system_fingerprint` of what answers; empty while unknown."""
 
+    @property
+    def leaves(self) -> bool:
+        """Whether a request leaves the house with it."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Longest prompt and answer together; None while unknown."""
+
+    @property
+    def can_abort(self) -> bool:
+        """Whether `POST /inference/v1/abort_requests` ends a request and makes it tell its usage."""
+
+    @property
+    def abilities(self) -> frozenset[str] | None:
+        """What it can do beyond every other vLLM (`gateway.parameters`); None for one that may be no vLLM."""
+
+    @property
+    def provider(self) -> str:
+        """Whose API it is, as traces name it: `vllm`, `openai` or `anthropic`."""
+
+    def speaks(self, anthropic: bool) -> bool:
+        """Whether it has Anthropic's paths (True), or OpenAI's and the others (False)."""
+
     async def start(self) -> None:
         """Begin to start and return; watch `state`. Called once."""
 

@@ -12,10 +12,12 @@ import aiohttp
 from freehold.core.errors import EngineError
 from freehold.core.store import Artifact
 from freehold.serve.config import ProcessEngine as ProcessConfig
+from freehold.serve.engines.abilities import chat_template_text, engine_abilities, has_abort
 from freehold.serve.engines.child import Child
 from freehold.serve.engines.diagnosis import Diagnosis, diagnose
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.fingerprint import system_fingerprint
+from freehold.serve.engines.listing import context_of
 from freehold.serve.engines.probing import probe_engine
 from freehold.serve.engines.vllm import current_phase, free_loopback_port, launch, quantizes_online
 
@@ -52,6 +54,11 @@ class ProcessEngine:
         self.detail = "not started yet"
         self.headers: Mapping[str, str] = {}
         self.fingerprint = system_fingerprint(artifact, config, runtime.version)
+        self.provider = "vllm"
+        self.leaves = False
+        self.context_tokens = config.max_model_len
+        self.can_abort = has_abort(runtime.version)
+        self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
         self._artifact = artifact
         self._config = config
         self._runtime = runtime
@@ -59,6 +66,9 @@ class ProcessEngine:
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_ready = False
+
+    def speaks(self, anthropic: bool) -> bool:
+        return True
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
@@ -115,12 +125,14 @@ class ProcessEngine:
             port=port,
             fingerprint=self.fingerprint,
             has_gpu=self._runtime.has_gpu,
+            aborts=self.can_abort,
         )
         self._child = await Child.start(started.command, started.env, self._runtime.log)
         try:
             async with aiohttp.ClientSession() as session:
                 await self._until_healthy(session, self._child)
                 await self._probe(session)
+                self.context_tokens = await _context(session, self.base_url, self.name)
         except _EndedError as ended:
             await self._child.stop()
             return ended.diagnosis, 0.0
@@ -203,3 +215,13 @@ async def _is_healthy(session: aiohttp.ClientSession, base_url: str) -> bool:
             return response.status == 200
     except (aiohttp.ClientError, TimeoutError):
         return False
+
+
+async def _context(session: aiohttp.ClientSession, base_url: str, name: str) -> int | None:
+    try:
+        async with session.get(
+            f"{base_url}/v1/models", timeout=aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)
+        ) as response:
+            return context_of(await response.read(), name)
+    except (aiohttp.ClientError, TimeoutError):
+        return None

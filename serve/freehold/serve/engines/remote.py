@@ -10,6 +10,7 @@ import aiohttp
 from freehold.core.errors import ConfigError
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import EngineState
+from freehold.serve.engines.listing import context_of
 
 CHECK_INTERVAL_S = 5.0
 CHECK_TIMEOUT_S = 5.0
@@ -26,7 +27,15 @@ class RemoteEngine:
         self.detail = "not asked yet"
         self.headers: Mapping[str, str] = _authorization(name, config, environ)
         self.fingerprint = ""  # what answers there is not ours to vouch for
+        self.provider = "vllm"
+        self.leaves = config.leaves
+        self.context_tokens: int | None = None
+        self.can_abort = True  # it may be a vLLM; one that is not says so with a 404
+        self.abilities: frozenset[str] | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def speaks(self, anthropic: bool) -> bool:
+        return True
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._watch(), name=f"watch {self.name}")
@@ -50,6 +59,7 @@ class RemoteEngine:
         try:
             async with session.get(f"{self.base_url}/v1/models") as response:
                 if response.status == 200:
+                    self.context_tokens = context_of(await response.read(), self.upstream_model)
                     return EngineState.READY, ""
                 return EngineState.UNREACHABLE, f"{self.base_url}/v1/models answers {response.status}"
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -44,9 +44,10 @@ def launch(
     port: int,
     fingerprint: str,
     has_gpu: bool,
+    aborts: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> Launch:
-    """The command that serves `artifact` as `name` on a loopback port."""
+    """The command that serves `artifact` as `name` on a loopback port; `aborts` is `abilities.has_abort`."""
     arguments: dict[str, object] = {
         "--model": artifact.path,
         "--served-model-name": name,
@@ -65,6 +66,8 @@ def launch(
         MEDIA_DOMAINS: None if _is_given(config, MEDIA_DOMAINS) else NO_DOMAIN,
     }
     flags = {
+        # With it the engine ends a request on demand and tells its usage; the port is on loopback.
+        "--enable-scale-out": aborts,
         "--enforce-eager": not has_gpu if config.enforce_eager is None else config.enforce_eager,
         "--enable-auto-tool-choice": config.tool_call_parser is not None,
         "--trust-remote-code": "remote-code" in artifact.lineage.allowed,

@@ -5,6 +5,7 @@ import asyncio
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.connection import EngineConnection
 from freehold.serve.gateway.exchange import Exchange
+from freehold.serve.gateway.hiding import UsageHider
 from freehold.serve.gateway.meter import AnswerMeter
 
 BURST_S = 0.0005
@@ -16,16 +17,29 @@ WHOLE_BODY_BYTES = 8 * 1024 * 1024
 """An answer of a declared length up to this is read to its end before its status leaves: if the engine dies on the way,
 the client gets a proper error instead of a torn body."""
 
+Head = list[tuple[bytes, bytes]]
 
-async def relay_answer(answer: EngineConnection, exchange: Exchange, meter: AnswerMeter, fingerprint: str) -> bytes:
-    """Relay it to its end and return its first bytes. Raises ConnectionBroken if the engine does not get there."""
-    head = headers.to_client(answer.headers, fingerprint)
-    if headers.find(answer.headers, b"content-type").startswith(b"text/event-stream"):
-        return await _relay_events(answer, head, exchange, meter)
+
+def is_event_stream(answer: EngineConnection) -> bool:
+    """Whether the answer's head announces server-sent events."""
+    return headers.find(answer.headers, b"content-type").startswith(b"text/event-stream")
+
+
+async def relay_answer(
+    answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter, hider: UsageHider | None, first: bytes
+) -> bytes:
+    """Relay it to its end and return its first bytes; `first` are those that have been read already.
+
+    Raises ConnectionBroken if the engine does not get to its end.
+    """
+    if is_event_stream(answer):
+        return await _relay_events(answer, head, exchange, meter, hider, first)
     length = headers.find(answer.headers, b"content-length")
     if length and int(length) <= WHOLE_BODY_BYTES:
         body = await answer.read_all()
         meter.whole(body)
+        if exchange.tape is not None:
+            exchange.tape.append(body)
         await exchange.begin(answer.status, head)
         await exchange.end(body)
         return body
@@ -33,28 +47,36 @@ async def relay_answer(answer: EngineConnection, exchange: Exchange, meter: Answ
 
 
 async def _relay_events(
-    answer: EngineConnection, head: list[tuple[bytes, bytes]], exchange: Exchange, meter: AnswerMeter
+    answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter, hider: UsageHider | None, first: bytes
 ) -> bytes:
     is_readable = not headers.find(answer.headers, b"content-encoding")
     await exchange.begin(answer.status, head, is_event_stream=is_readable)
-    read, write, metered = answer.read, exchange.write, meter.events
-    first = chunk = await read()
+    read, write, metered, tape = answer.read, exchange.write, meter.events, exchange.tape
+    shown = hider.pass_on if hider is not None and is_readable else _as_it_is
+    first = chunk = first or await read()
     if chunk:
         meter.first_events(chunk)
-        await write(chunk)
+        if passed := shown(chunk):
+            await write(passed)
+        if tape is not None:
+            tape.append(chunk)
         while chunk := await read():
             pace_s = metered(chunk)
-            await write(chunk)
+            if passed := shown(chunk):
+                await write(passed)
+            if tape is not None:
+                tape.append(chunk)
             if pace_s < BURST_S:
                 await asyncio.sleep(GATHER_S)
-    meter.stream_ended()
-    await exchange.end()
+    await exchange.end(hider.rest() if hider is not None else b"")
     return first
 
 
-async def _relay_pieces(
-    answer: EngineConnection, head: list[tuple[bytes, bytes]], exchange: Exchange, meter: AnswerMeter
-) -> bytes:
+def _as_it_is(chunk: bytes) -> bytes:
+    return chunk
+
+
+async def _relay_pieces(answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter) -> bytes:
     await exchange.begin(answer.status, head)
     first = last = await answer.read()
     meter.answered()

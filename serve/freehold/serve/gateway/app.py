@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from freehold.core.errors import FreeholdError
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.endpoints import ENDPOINTS, RESPONSES_PREFIX, STORED_RESPONSE, Endpoint
@@ -14,26 +13,35 @@ from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.pages import create_pages
 from freehold.serve.gateway.pool import EnginePool
 from freehold.serve.gateway.relay import Relay
+from freehold.serve.gateway.routing import RouteTable
+from freehold.serve.gateway.services import NOTHING, Services
 
 _POLL_S = 0.02
 _FAREWELL_S = 1.0
 """For the last error to reach a client; one that does not read would hold up the stop for ever."""
 
 
-def create_gateway(engines: Mapping[str, Engine], config: GatewayConfig) -> "Gateway":
+def create_gateway(
+    engines: Mapping[str, Engine],
+    config: GatewayConfig,
+    table: RouteTable | None = None,
+    services: Services = NOTHING,
+) -> "Gateway":
     """An ASGI application in front of these engines, by the name that clients send.
 
-    The mapping is read on every request, so it may change; the caller starts and stops the engines.
+    The mapping is read on every request, so it may change; the caller starts and stops engines and services.
     """
-    return Gateway(engines, config)
+    return Gateway(engines, config, table or RouteTable(engines), services)
 
 
 class Gateway:
     """ASGI application. Start and close it by ASGI's lifespan, or by `start` and `close`."""
 
-    def __init__(self, engines: Mapping[str, Engine], config: GatewayConfig) -> None:
+    def __init__(
+        self, engines: Mapping[str, Engine], config: GatewayConfig, table: RouteTable, services: Services
+    ) -> None:
         self.metrics = GatewayMetrics(engines)
-        self._relay = Relay(engines, self.metrics, config.max_body_bytes)
+        self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
         self._pages = create_pages(engines, self.metrics, self._relay)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,14 +68,10 @@ class Gateway:
             await self._pages(scope, receive, send)
             return
         method = "POST" if action else "GET"
-        try:
-            if scope["method"] != method:
-                raise MethodNotAllowed(scope["method"], scope["path"], method)
-            engine = self._relay.owners.owner(response_id)
-        except FreeholdError as error:
-            await self._relay.refuse(error, endpoint, send)
+        if scope["method"] != method:
+            await self._relay.refuse(MethodNotAllowed(scope["method"], scope["path"], method), endpoint, send)
             return
-        await self._relay(endpoint, scope, receive, send, engine)
+        await self._relay(endpoint, scope, receive, send, response_id)
 
     @property
     def in_flight(self) -> int:
@@ -95,7 +99,9 @@ class Gateway:
             await asyncio.sleep(_POLL_S)
 
     async def close(self) -> None:
-        """Close the pool towards the engines."""
+        """Settle what is still open, and close the pool towards the engines."""
+        await self._relay.shadows.close()
+        await self._relay.winding.until_done()
         pool, self._relay.pool = self._relay.pool, None
         if pool is not None:
             pool.close()

@@ -37,6 +37,7 @@ class EngineConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._waiting_bytes = 0
         self._is_paused = False
+        self._gathers = False
         self._has_head = False
         self._is_whole = True
         self._ends_with_connection = False
@@ -48,11 +49,16 @@ class EngineConnection(asyncio.Protocol):
         """It was not closed while nobody looked."""
         return self._broken is None
 
+    @property
+    def is_whole(self) -> bool:
+        """The answer has been received to its end."""
+        return self._is_whole and self._has_head
+
     async def ask(self, request: bytes) -> None:
         """Send a request and wait for the answer's status and headers. Raises ConnectionBroken."""
         assert self._transport is not None, "the connection is made"
         self.status, self.headers = 0, []
-        self._has_head = self._is_whole = False
+        self._has_head = self._is_whole = self._gathers = False
         self._transport.write(request)
         while not self._has_head:
             await self._wait()
@@ -66,17 +72,27 @@ class EngineConnection(asyncio.Protocol):
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._waiting_bytes = 0
+        self._resume()
+        return data
+
+    def _resume(self) -> None:
         if self._is_paused and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
-        return data
 
     async def read_all(self) -> bytes:
-        """The whole body. Raises ConnectionBroken."""
-        pieces = []
-        while piece := await self.read():
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        """The whole body, which the caller knows to be small. Raises ConnectionBroken; nothing is lost if cancelled."""
+        self._gathers = True
+        self._resume()
+        while not self._is_whole:
+            await self._wait()
+        return await self.read() if self._pieces else b""
+
+    async def rest(self) -> bytes:
+        """`read`, also where the answer's head has not come yet."""
+        while not self._has_head:
+            await self._wait()
+        return await self.read()
 
     def finish(self) -> None:
         """The exchange is over: keep the connection if its answer was read to the end, else close it.
@@ -163,7 +179,8 @@ class EngineConnection(asyncio.Protocol):
             return
         self._pieces.append(body)
         self._waiting_bytes += len(body)
-        if self._waiting_bytes > HIGH_WATER_BYTES and not self._is_paused and self._transport is not None:
+        is_full = self._waiting_bytes > HIGH_WATER_BYTES and not self._gathers
+        if is_full and not self._is_paused and self._transport is not None:
             self._is_paused = True
             with contextlib.suppress(RuntimeError):  # it is closing
                 self._transport.pause_reading()

@@ -26,14 +26,20 @@ class Endpoint:
     path: str
     dialect: Dialect = Dialect.OPENAI
     body_format: BodyFormat = BodyFormat.JSON
+    has_stream_options: bool = False
+    """Its streams tell their usage only to who asks for it."""
+    engine_id: str = ""
+    """Prefix that vLLM puts before a request's id; empty where requests are over before one could abort them."""
+    generates: bool = False
+    """Its answers cost tokens beyond the prompt's."""
 
 
 _RELAYED = (
-    Endpoint("/v1/chat/completions"),
-    Endpoint("/v1/completions"),
+    Endpoint("/v1/chat/completions", has_stream_options=True, engine_id="chatcmpl-", generates=True),
+    Endpoint("/v1/completions", has_stream_options=True, engine_id="cmpl-", generates=True),
     Endpoint("/v1/embeddings"),
-    Endpoint("/v1/responses", Dialect.RESPONSES),
-    Endpoint("/v1/messages", Dialect.ANTHROPIC),
+    Endpoint("/v1/responses", Dialect.RESPONSES, engine_id="resp_", generates=True),
+    Endpoint("/v1/messages", Dialect.ANTHROPIC, engine_id="chatcmpl-", generates=True),
     Endpoint("/v1/messages/count_tokens", Dialect.ANTHROPIC),
     Endpoint("/v1/rerank"),
     Endpoint("/v2/rerank"),

@@ -113,6 +113,13 @@ class KeysUnavailable(Unavailable):
     code = "keys_unavailable"
 
 
+class EngineSilent(RemoteError):
+    """The engine took the request and did not begin to answer in the time that the route gives it."""
+
+    http_status = 504
+    code = "engine_timeout"
+
+
 class EngineLost(RemoteError):
     """The engine took the request and died before the end of its answer."""
 

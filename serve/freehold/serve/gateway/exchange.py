@@ -1,6 +1,7 @@
 """One request being relayed: what has been sent to its client, and who may end it early."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
@@ -9,6 +10,10 @@ from freehold.serve.gateway.endpoints import Endpoint
 from freehold.serve.gateway.errors import send_error, stream_event
 from freehold.serve.gateway.headers import RawHeaders
 from freehold.serve.gateway.metrics import CLIENT_LEFT
+from freehold.serve.gateway.principal import ANONYMOUS
+
+if TYPE_CHECKING:
+    from freehold.serve.gateway.tracing import ExchangeSpan
 
 
 class Exchange:
@@ -28,10 +33,15 @@ class Exchange:
         "abort_error",
         "client_left",
         "endpoint",
+        "model",
+        "principal",
+        "record_id",
         "scope",
         "send",
+        "span",
         "started",
         "status",
+        "tape",
     )
 
     def __init__(self, endpoint: Endpoint, scope: Scope, send: Send, started: float) -> None:
@@ -44,12 +54,25 @@ class Exchange:
         """What the client saw, or would have seen; 0 while nothing was sent."""
         self.client_left = False
         self.abort_error: FreeholdError | None = None
+        self.principal = ANONYMOUS
+        self.model = ""
+        """Of the engine that is to answer, as metrics name it; empty before that is known."""
+        self.span: ExchangeSpan | None = None
+        self.record_id = ""
+        """Of its record, where a shadow's record refers to it."""
+        self.tape: list[bytes] | None = None
+        """The answer's bytes as they came, where they are to be recorded."""
         self._is_event_stream = False
         self._ends_event = True
         self._is_whole = False
         self._over = False
         self._task: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def is_cut_off(self) -> bool:
+        """It ended before the answer did: nobody waits for the rest."""
+        return self.client_left or self.abort_error is not None
 
     def watch(self, receive: Receive) -> None:
         """Cancel the calling task when the client leaves: an ASGI server tells it to whoever receives, not on send."""

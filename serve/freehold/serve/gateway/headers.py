@@ -26,18 +26,26 @@ CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie"})
 _NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {b"host", b"content-length", b"expect", b"accept-encoding"}
 
 FINGERPRINT = b"x-freehold-fingerprint"
+REQUEST_ID = b"x-request-id"
+"""Both ways: vLLM makes it part of its own id of the request, SDKs show the answer's."""
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 
-def to_engine(client: RawHeaders, engine: Mapping[str, str]) -> bytes:
-    """The header lines for the engine: the client's as they are, but for those that the engine wants on every request.
+def to_engine(
+    client: RawHeaders, engine: Mapping[str, str], more: RawHeaders = (), without: frozenset[bytes] = frozenset()
+) -> bytes:
+    """The header lines for the engine: the client's as they are, but for those that the engine wants on every request,
+    those in `more`, which are this request's own, and those named in `without`.
 
     No compression is asked for: a compressed stream is a buffered one. Raises EngineError.
     """
     own = {name.lower().encode("latin-1"): value for name, value in engine.items()}
-    left_out = _NOT_FORWARDED | own.keys() if own else _NOT_FORWARDED
+    left_out = _NOT_FORWARDED | own.keys() | without if own or without else _NOT_FORWARDED
     lines = [b"accept-encoding: identity\r\n"]
+    for name, value in more:
+        left_out = left_out | {name}
+        lines.append(b"%b: %b\r\n" % (name, value))
     for name, value in client:
         if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
             left_out = left_out | {token.strip() for token in value.lower().split(b",")}
@@ -51,11 +59,13 @@ def to_engine(client: RawHeaders, engine: Mapping[str, str]) -> bytes:
     return b"".join(lines)
 
 
-def to_client(engine: RawHeaders, fingerprint: str) -> list[tuple[bytes, bytes]]:
-    """Headers for the client: the engine's as they are, and who answered."""
+def to_client(engine: RawHeaders, fingerprint: str, request_id: str) -> list[tuple[bytes, bytes]]:
+    """Headers for the client: the engine's as they are, and who answered what."""
     headers = [pair for pair in engine if pair[0] not in HOP_BY_HOP]
     if fingerprint:
         headers.append((FINGERPRINT, fingerprint.encode("latin-1")))
+    if not find(engine, REQUEST_ID):
+        headers.append((REQUEST_ID, request_id.encode("latin-1")))
     return headers
 
 

@@ -11,9 +11,19 @@ _TAIL_READS = 4
 
 
 class AnswerMeter:
-    """Feeds one model's metrics from one answer."""
+    """Feeds one model's metrics from one answer, and knows its tokens."""
 
-    __slots__ = ("_first", "_last_s", "_metrics", "_started", "_tail", "_waiting")
+    __slots__ = (
+        "_first",
+        "_last_s",
+        "_metrics",
+        "_started",
+        "_tail",
+        "_usage",
+        "_waiting",
+        "events_seen",
+        "first_byte_s",
+    )
 
     def __init__(self, metrics: ModelMetrics, started: float) -> None:
         self._metrics = metrics
@@ -21,9 +31,21 @@ class AnswerMeter:
         self._last_s = 0.0
         self._first = b""
         self._tail: deque[bytes] = deque(maxlen=_TAIL_READS)
+        self._usage: Usage | None = None
         self._waiting = True
+        self.events_seen = 0
+        """Events of a stream so far."""
+        self.first_byte_s = 0.0
+        """From the request to the first bytes of the answer; 0 before them."""
         metrics.in_flight += 1
         metrics.waiting += 1
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens as the engine counted them; None if it has not told so far."""
+        if self._usage is None and self._tail:
+            self._usage = self._stream_usage()
+        return self._usage
 
     def answered(self) -> None:
         """The engine has begun to answer, or never will."""
@@ -35,9 +57,11 @@ class AnswerMeter:
         """The first bytes of an event stream."""
         self.answered()
         self._last_s = perf_counter()
-        self._metrics.ttft.observe(self._last_s - self._started)
+        self.first_byte_s = self._last_s - self._started
+        self._metrics.ttft.observe(self.first_byte_s)
         self._first = chunk
         self._tail.append(chunk)
+        self.events_seen = chunk.count(b"\n\n")
 
     def events(self, chunk: bytes) -> float:
         """More bytes of an event stream; one read may bring several events, which then share the time it took.
@@ -48,36 +72,47 @@ class AnswerMeter:
         self._tail.append(chunk)
         pace_s = now - self._last_s
         if count := chunk.count(b"\n\n"):
+            self.events_seen += count
             pace_s /= count
             self._metrics.inter_token.observe(pace_s, count)
             self._last_s = now
         return pace_s
 
-    def stream_ended(self) -> None:
-        """Count the tokens of a whole event stream, if the client asked for usage."""
-        usage = last_usage(b"".join(self._tail))
-        if usage is None:
-            self._metrics.unmetered_streams += 1
-            return
-        if usage.prompt is None:  # Anthropic's API may tell it in `message_start` only
-            head = last_usage(self._first)
-            usage = Usage(head.prompt if head else None, usage.completion)
-        self._metrics.count_tokens(usage)
+    def unseen(self, chunk: bytes) -> None:
+        """Bytes of an answer that nobody reads any more: its usage may be among them."""
+        self._tail.append(chunk)
 
     def whole(self, body: bytes) -> None:
-        """Count the tokens of an answer that came in one piece."""
+        """The last bytes of an answer that came in one piece."""
         self.answered()
-        if usage := last_usage(body):
-            self._metrics.count_tokens(usage)
+        self.first_byte_s = self.first_byte_s or perf_counter() - self._started
+        self._usage = last_usage(body)
 
     def broken(self) -> None:
         """The engine did not finish what it began."""
         self._metrics.broken_answers += 1
 
+    def dismiss(self) -> None:
+        """The attempt has failed and another one follows: the request is not over."""
+        self.answered()
+        self._metrics.in_flight -= 1
+
     def close(self, path: str, status: int) -> None:
         """The exchange is over."""
-        self.answered()
+        self.dismiss()
         metrics = self._metrics
-        metrics.in_flight -= 1
+        if self._usage is not None:
+            metrics.count_tokens(self._usage)
+        elif self.usage is not None:
+            metrics.count_tokens(self.usage)
+        elif self.events_seen:
+            metrics.unmetered_streams += 1
         metrics.count_request(path, status)
         metrics.duration.observe(perf_counter() - self._started)
+
+    def _stream_usage(self) -> Usage | None:
+        usage = last_usage(b"".join(self._tail))
+        if usage is not None and usage.prompt is None:  # Anthropic's API may tell it in `message_start` only
+            head = last_usage(self._first)
+            usage = usage._replace(prompt=head.prompt if head else None)
+        return usage

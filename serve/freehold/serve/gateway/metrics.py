@@ -90,6 +90,8 @@ class GatewayMetrics(Collector):
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
+        self._fallbacks: dict[tuple[str, str, str], int] = {}
+        self._shadows: dict[tuple[str, str, str], int] = {}
         self._models: dict[str, ModelMetrics] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -102,6 +104,16 @@ class GatewayMetrics(Collector):
             metrics = self._models[model] = ModelMetrics()
         return metrics
 
+    def count_fallback(self, route: str, model: str, reason: str) -> None:
+        """A request went on to the next target, since this one did not answer."""
+        key = (route, model, reason)
+        self._fallbacks[key] = self._fallbacks.get(key, 0) + 1
+
+    def count_shadow(self, route: str, model: str, result: str) -> None:
+        """A copy was answered with a status, given up, or dropped."""
+        key = (route, model, result)
+        self._shadows[key] = self._shadows.get(key, 0) + 1
+
     def render(self) -> bytes:
         """Prometheus's text format."""
         return generate_latest(self._registry)
@@ -109,6 +121,7 @@ class GatewayMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield self._requests()
         yield from self._counters()
+        yield from self._route_counters()
         yield from self._gauges()
         yield from self._histograms()
 
@@ -134,6 +147,22 @@ class GatewayMetrics(Collector):
             family = CounterMetricFamily(f"freehold_{name}", text, labels=("model",))
             for model, metrics in self._models.items():
                 family.add_metric((model,), getattr(metrics, name))
+            yield family
+
+    def _route_counters(self) -> Iterable[Metric]:
+        rows = (
+            ("fallbacks", "Requests that went on to a route's next target.", "reason", self._fallbacks),
+            (
+                "shadow_requests",
+                "Copies of requests for a candidate: a status, or why there is none.",
+                "result",
+                self._shadows,
+            ),
+        )
+        for name, text, label, counts in rows:
+            family = CounterMetricFamily(f"freehold_{name}", text, labels=("route", "model", label))
+            for labels, count in counts.items():
+                family.add_metric(labels, count)
             yield family
 
     def _gauges(self) -> Iterable[Metric]:

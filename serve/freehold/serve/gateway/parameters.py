@@ -13,18 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from freehold.serve.config.models import ProcessEngine
 from freehold.serve.gateway.errors import RequestError
 
 NOT_HONOURED = b"x-freehold-not-honoured"
 """Header of an answer: the hints of its request that had no effect."""
-
-REASONING = "reasoning"
-"""The chat template knows reasoning, or a parser separates it."""
-TOOL_SERVER = "tool-server"
-"""vLLM runs built-in tools itself (`--tool-server`, gpt-oss)."""
-RESPONSE_STORE = "response-store"
-"""vLLM keeps responses in memory (`VLLM_ENABLE_RESPONSES_API_STORE`)."""
 
 _DATA = Path(__file__).with_name("parameters.yaml")
 
@@ -149,12 +141,3 @@ def _refusal(rule: Rule, place: str, value: Any) -> RequestError:
 def not_honoured_header(hints: tuple[str, ...]) -> tuple[bytes, bytes]:
     """The header that names `hints`."""
     return NOT_HONOURED, ", ".join(hints).encode()
-
-
-def engine_abilities(config: ProcessEngine, chat_template: str) -> frozenset[str]:
-    """What a process engine can do beyond every other; ask once, not for each request."""
-    reasons = config.reasoning_parser or "reasoning_effort" in chat_template or "enable_thinking" in chat_template
-    runs_tools = any(argument.split("=")[0] == "--tool-server" for argument in config.extra_args)
-    stores = config.env.get("VLLM_ENABLE_RESPONSES_API_STORE") == "1"
-    named = {REASONING: reasons, TOOL_SERVER: runs_tools, RESPONSE_STORE: stores}
-    return frozenset(ability for ability, is_there in named.items() if is_there)

@@ -1,12 +1,15 @@
 """The hot path: one request, from the client's bytes to the engine's and back.
 
-It reads the body once for the model's name, looks at no chunk of the answer but the last ones, and holds three
-promises: what the engine sends arrives byte for byte; a client that leaves aborts the engine's request; an engine that
-dies is an error to the client, never a clean end. It retries nothing.
+It reads the body once, looks at no chunk of the answer but the last ones, and holds four promises: what the engine
+sends arrives byte for byte; a client that leaves aborts the engine's request; an engine that dies is an error to the
+client, never a clean end; and whatever was used is accounted for. It tries another engine only where a route says so,
+and only before the first byte.
 """
 
 import asyncio
+import itertools
 import logging
+import secrets
 from collections.abc import Mapping
 from time import perf_counter
 
@@ -15,16 +18,29 @@ from starlette.types import Receive, Scope, Send
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway import headers
-from freehold.serve.gateway.answer import relay_answer
+from freehold.serve.gateway.accounts import Accounts
+from freehold.serve.gateway.admission import Admission
+from freehold.serve.gateway.answer import is_event_stream, relay_answer
+from freehold.serve.gateway.attempt import Attempt
 from freehold.serve.gateway.body import ClientLeft, read_body
+from freehold.serve.gateway.calls import EngineCalls
 from freehold.serve.gateway.connection import ConnectionBroken
 from freehold.serve.gateway.endpoints import Endpoint
-from freehold.serve.gateway.errors import Draining, EngineLost, Unavailable, send_error
+from freehold.serve.gateway.errors import Draining, EngineLost, EngineSilent, Unavailable, send_error
 from freehold.serve.gateway.exchange import Exchange
-from freehold.serve.gateway.meter import AnswerMeter
+from freehold.serve.gateway.hiding import UsageHider
+from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.metrics import CLIENT_LEFT, GatewayMetrics
-from freehold.serve.gateway.pool import Address, EnginePool, parse_base_url
-from freehold.serve.gateway.routing import ResponseOwners, route
+from freehold.serve.gateway.owners import ResponseOwners
+from freehold.serve.gateway.parameters import check_parameters, not_honoured_header
+from freehold.serve.gateway.pool import EnginePool
+from freehold.serve.gateway.principal import Principal
+from freehold.serve.gateway.request import parse_request
+from freehold.serve.gateway.routing import Plan, RouteTable
+from freehold.serve.gateway.routing.shadow import Shadows
+from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.tokenizing import Tokenizing
+from freehold.serve.gateway.winding import Winding
 
 log = logging.getLogger("freehold.gateway")
 
@@ -32,15 +48,33 @@ log = logging.getLogger("freehold.gateway")
 class Relay:
     """Relays requests to engines. `pool` is there while the gateway runs."""
 
-    def __init__(self, engines: Mapping[str, Engine], metrics: GatewayMetrics, max_body_bytes: int) -> None:
-        self._engines = engines
+    def __init__(
+        self,
+        engines: Mapping[str, Engine],
+        table: RouteTable,
+        metrics: GatewayMetrics,
+        max_body_bytes: int,
+        services: Services,
+    ) -> None:
+        self.table = table
         self._metrics = metrics
         self._max_body_bytes = max_body_bytes
-        self._addresses: dict[str, Address] = {}
+        self._services = services
         self.pool: EnginePool | None = None
         self.owners = ResponseOwners(engines)
         self.running: set[Exchange] = set()
         self.is_draining = False
+        self.calls = EngineCalls(self._open_pool)
+        self.accounts = Accounts(services, metrics, self.calls)
+        self.winding = Winding(self.calls, self.accounts.conclude)
+        self.shadows = Shadows(self.calls, metrics, services.recorder)
+        self._admission = Admission(services, Tokenizing(self.calls))
+        self._ids = itertools.count()
+        self._id_prefix = secrets.token_hex(6)
+
+    def _open_pool(self) -> EnginePool:
+        assert self.pool is not None, "the gateway is not started"
+        return self.pool
 
     async def refuse(self, error: FreeholdError, endpoint: Endpoint, send: Send, model: str = "") -> None:
         """Answer with the error's envelope, and count it."""
@@ -48,33 +82,29 @@ class Relay:
         await send_error(send, error, endpoint.dialect)
 
     async def __call__(
-        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, engine: Engine | None = None
+        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, response_id: str = ""
     ) -> None:
-        """Relay a request to the engine that its body names, or to `engine` if its body names none."""
-        started = perf_counter()
-        model = "" if engine is None else engine.name
+        """Relay a request to the engine that its body names, or to the one that holds `response_id`."""
+        exchange = Exchange(endpoint, scope, send, perf_counter())
+        if self._services.tracer is not None:
+            exchange.span = self._services.tracer.start(scope["headers"], endpoint.path, "", scope["method"])
         try:
-            declared = headers.find(scope["headers"], b"content-length")
-            body = await read_body(receive, declared, self._max_body_bytes)
-            if engine is None:
-                engine, body = route(self._engines, endpoint, scope, body)
-                model = engine.name
-            self._check_ready(engine)
-            address, request = self._request(engine, scope, body)
+            principal = exchange.principal = await self._admission.identify(scope["headers"])
+            job = await self._let_in(exchange, receive, principal, response_id)
         except ClientLeft:
-            self._metrics.of(model).count_request(endpoint.path, CLIENT_LEFT)
+            self._metrics.of("").count_request(endpoint.path, CLIENT_LEFT)
+            self.accounts.left(exchange)
             return
         except FreeholdError as error:
-            await self.refuse(error, endpoint, send, model)
+            await self.refuse(error, endpoint, send, exchange.model)
+            self.accounts.refused(endpoint, exchange, error)
             return
-        exchange = Exchange(endpoint, scope, send, started)
         exchange.watch(receive)
         self.running.add(exchange)
-        meter = AnswerMeter(self._metrics.of(model), started)
         try:
-            await self._converse(engine, address, request, exchange, meter)
+            await self._serve(job, exchange)
         except asyncio.CancelledError:
-            if not exchange.client_left and exchange.abort_error is None:
+            if not exchange.is_cut_off:
                 raise
             _forgive_cancellation()
             if exchange.abort_error is not None:
@@ -82,52 +112,170 @@ class Relay:
         finally:
             exchange.close()
             self.running.discard(exchange)
-            meter.close(endpoint.path, exchange.status)
 
-    def _check_ready(self, engine: Engine) -> None:
+    # -- before an engine is asked ---------------------------------------------------------------------------------
+
+    async def _let_in(self, exchange: Exchange, receive: Receive, principal: Principal, response_id: str) -> Job:
+        """Everything that can refuse a request, the cheapest first. Raises FreeholdError, ClientLeft."""
+        endpoint, scope = exchange.endpoint, exchange.scope
+        body = await read_body(receive, headers.find(scope["headers"], b"content-length"), self._max_body_bytes)
         if self.is_draining:
             raise Draining("The gateway is shutting down", next_step="Send the request again in a moment.")
-        if engine.state is not EngineState.READY:
-            raise Unavailable(
-                f"The model '{engine.name}' is not ready",
-                why=f"{engine.state}, {engine.detail}" if engine.detail else f"{engine.state}",
-            )
+        request_id = f"{self._id_prefix}{next(self._ids):08x}"
+        if response_id:
+            owner = self.owners.owner(response_id, principal)
+            return Job(endpoint, principal, Plan((owner,)), body, None, request_id)
+        request = parse_request(endpoint, scope, body)
+        plan = self.table.plan(request, principal, (scope.get("client") or ("",))[0])
+        first = plan.engines[0]
+        exchange.model = first.name
+        if len(plan.engines) == 1:
+            _check_ready(first)
+        hints: tuple[str, ...] = ()
+        if first.abilities is not None:
+            hints = check_parameters(endpoint.path, request.document, first.abilities)
+        media = self._services.media
+        if media is not None and request.document and media.is_concerned(body):
+            request = parse_request(endpoint, scope, await media.inline(body))
+        reservation = await self._admission.reserve(principal, request, first, scope["headers"])
+        return Job(endpoint, principal, plan, request.body, request, request_id, hints, reservation)
 
-    def _request(self, engine: Engine, scope: Scope, body: bytes) -> tuple[Address, bytes]:
-        """Where the engine listens, and the bytes to send there. Raises EngineError."""
-        address = self._addresses.get(engine.base_url)
-        if address is None:
-            address = self._addresses[engine.base_url] = parse_base_url(engine.base_url)
-        query = scope["query_string"]
-        target = address.prefix + scope["raw_path"] + (b"?" + query if query else b"")
-        lines = headers.to_engine(scope["headers"], engine.headers)
-        method = scope["method"].encode()
-        head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, address.host_header, lines)
-        return address, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+    # -- engines, in the plan's order ------------------------------------------------------------------------------
 
-    async def _converse(
-        self, engine: Engine, address: Address, request: bytes, exchange: Exchange, meter: AnswerMeter
-    ) -> None:
-        """Send the request and relay the answer; an engine that fails is told to the client."""
-        assert self.pool is not None, "the gateway is not started"
+    async def _serve(self, job: Job, exchange: Exchange) -> None:
+        """Let the first engine answer that can."""
+        self.accounts.open(job, exchange)
+        if job.plan.shadow is not None:
+            self.shadows.send(job, exchange)
+        *others, last = job.plan.engines
+        for engine in others:
+            trouble = await self._try(engine, job, exchange, is_last=False)
+            if trouble is None:
+                return
+            log.warning("Route %s: %s did not answer, trying the next: %s", job.plan.route, engine.name, trouble)
+            self._metrics.count_fallback(job.plan.route, engine.name, trouble.code)
+        trouble = await self._try(last, job, exchange, is_last=True)
+        if trouble is not None:
+            await exchange.fail(trouble)
+
+    async def _try(self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool) -> FreeholdError | None:
+        """Relay this engine's answer; or why the client has had nothing of one."""
+        attempt = self.accounts.begin(engine, job, exchange)
+        trouble: FreeholdError | None = None
         try:
-            connection = await self.pool.connection(address.origin)
+            if job.plan.first_byte_timeout_s is None:
+                first = await self._ask(attempt, is_last=is_last)
+            else:
+                async with asyncio.timeout(job.plan.first_byte_timeout_s):
+                    first = await self._ask(attempt, is_last=is_last, holds_head=True)
+            await self._relay(attempt, first)
+        except TimeoutError:
+            trouble = EngineSilent(f"'{engine.name}' did not begin its answer in {job.plan.first_byte_timeout_s:g} s")
+        except ConnectionBroken as error:
+            trouble = await self._lost(attempt, str(error))
+        except FreeholdError as error:
+            trouble = error
+        finally:
+            if trouble is not None:
+                attempt.status = trouble.http_status
+                attempt.is_final = is_last
+            self._let_go(attempt)
+        return trouble
+
+    def _let_go(self, attempt: Attempt) -> None:
+        connection = attempt.connection
+        if connection is None or connection.is_whole or not connection.is_usable or attempt.is_refused:
+            if connection is not None:
+                connection.finish()
+            self.accounts.conclude(attempt)
+        else:
+            self.winding.take(attempt)
+
+    async def _ask(self, attempt: Attempt, *, is_last: bool, holds_head: bool = False) -> bytes:
+        """Send the request; returns once the engine has begun to answer, with what was read of its body.
+
+        Raises ConnectionBroken, and FreeholdError where another engine may do better.
+        """
+        engine = attempt.engine
+        _check_ready(engine)
+        request = self._request(attempt)
+        try:
+            connection = attempt.connection = await self._open_pool().connection(self.calls.address(engine).origin)
         except OSError as error:
             reason = str(error) or "it does not take the connection"
             log.warning("Engine %s cannot be reached: %s", engine.name, reason)
-            await exchange.fail(Unavailable(f"The engine of '{engine.name}' cannot be reached", why=reason))
-            return
-        try:
-            await connection.ask(request)
-            first = await relay_answer(connection, exchange, meter, engine.fingerprint)
-            self.owners.learn(exchange.endpoint, first, engine)
-        except ConnectionBroken as error:
-            when = "in the middle of its answer" if connection.status else "before it answered"
-            log.warning("Engine %s was lost %s: %s", engine.name, when, error)
-            meter.broken()
-            await exchange.fail(EngineLost(f"The engine of '{engine.name}' was lost {when}", why=str(error)))
-        finally:
-            connection.finish()
+            raise Unavailable(f"The engine of '{engine.name}' cannot be reached", why=reason) from error
+        attempt.is_asked = True
+        await connection.ask(request)
+        attempt.is_refused = connection.status >= 400
+        if is_last and not holds_head:
+            return b""
+        if not is_last and (connection.status >= 500 or connection.status == 429):
+            raise Unavailable(f"The engine of '{engine.name}' answered {connection.status}")
+        # The status does not leave before there is an answer to go with it.
+        return await connection.read() if is_event_stream(connection) else b""
+
+    def _request(self, attempt: Attempt) -> bytes:
+        """The bytes of the request as this engine gets it. Raises EngineError."""
+        engine, job, scope = attempt.engine, attempt.job, attempt.exchange.scope
+        address = self.calls.address(engine)
+        more: list[tuple[bytes, bytes]] = []
+        if engine.can_abort and job.endpoint.engine_id:
+            attempt.request_id = _engine_request_id(job, scope["headers"])
+            more.append((headers.REQUEST_ID, attempt.request_id.encode("latin-1")))
+        left_out: frozenset[bytes] = frozenset()
+        if attempt.span is not None and self._services.tracer is not None:
+            more += attempt.span.engine_headers()
+            left_out = self._services.tracer.propagated
+        body = job.body if job.request is None else job.request.for_engine(engine, attempt.request_id)
+        query = scope["query_string"]
+        target = address.prefix + scope["raw_path"] + (b"?" + query if query else b"")
+        lines = headers.to_engine(scope["headers"], engine.headers, more, left_out)
+        method = scope["method"].encode()
+        head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method, target, address.host_header, lines)
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+    async def _relay(self, attempt: Attempt, first: bytes) -> None:
+        """The engine's answer, to its end. Raises ConnectionBroken."""
+        connection, job, engine = attempt.connection, attempt.job, attempt.engine
+        assert connection is not None, "it was asked"
+        head = headers.to_client(connection.headers, engine.fingerprint, job.request_id)
+        if job.hints:
+            head.append(not_honoured_header(job.hints))
+        if job.reservation is not None:
+            head += job.reservation.headers()
+        hider = UsageHider() if job.request is not None and job.request.hides_usage else None
+        begun = await relay_answer(connection, head, attempt.exchange, attempt.meter, hider, first)
+        self.owners.learn(job.endpoint, begun, engine, job.principal)
+
+    async def _lost(self, attempt: Attempt, why: str) -> FreeholdError | None:
+        """The engine has died. An error event, if the client has seen a part of its answer; else the error."""
+        has_begun = attempt.connection is not None and attempt.connection.status
+        when = "in the middle of its answer" if has_begun else "before it answered"
+        log.warning("Engine %s was lost %s: %s", attempt.engine.name, when, why)
+        attempt.meter.broken()
+        error = EngineLost(f"The engine of '{attempt.engine.name}' was lost {when}", why=why)
+        attempt.status = error.http_status
+        if not attempt.exchange.status:
+            return error
+        await attempt.exchange.fail(error)
+        return None
+
+
+def _check_ready(engine: Engine) -> None:
+    if engine.state is not EngineState.READY:
+        raise Unavailable(
+            f"The model '{engine.name}' is not ready",
+            why=f"{engine.state}, {engine.detail}" if engine.detail else f"{engine.state}",
+        )
+
+
+def _engine_request_id(job: Job, client: headers.RawHeaders) -> str:
+    """Begins with the client's own id, if it sent one, and is never anybody else's: an abort names it."""
+    given = headers.find(client, headers.REQUEST_ID).decode("latin-1")
+    is_plain = given.isascii() and given.replace("-", "").replace("_", "").isalnum() and len(given) <= 128
+    name = f"{given}-{job.request_id}" if is_plain else job.request_id
+    return f"resp_{name}" if job.endpoint.engine_id == "resp_" else name
 
 
 def _forgive_cancellation() -> None:

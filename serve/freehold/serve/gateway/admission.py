@@ -1,0 +1,95 @@
+"""Before an engine sees a request: who sends it, and is there enough left of what the key may use.
+
+A reservation is prompt tokens and the most that the answer may have. The prompt's are bounded by the body's length in
+bytes: no token of a byte-level vocabulary is shorter, and what a template adds is less than JSON's own signs take. That
+bound costs nothing; only where it does not fit is the engine asked to count (`POST /tokenize`).
+"""
+
+from typing import TYPE_CHECKING
+
+from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.errors import OverLimit, UnknownKey
+from freehold.serve.gateway.headers import RawHeaders
+from freehold.serve.gateway.principal import ANONYMOUS, Principal
+from freehold.serve.gateway.request import RelayedRequest
+from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.tokenizing import Tokenizing
+
+if TYPE_CHECKING:
+    from freehold.serve.gateway.quotas import Reservation
+
+TEMPLATE_TOKENS = 256
+"""Allowance for a template's own text: a default system prompt is the longest part of one."""
+UNBOUNDED_OUTPUT = 16_384
+"""Most that an answer is taken to have where neither the request nor the engine says."""
+
+_OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+class Admission:
+    """Decides on requests by what `services` hold."""
+
+    def __init__(self, services: Services, tokenizing: Tokenizing) -> None:
+        self._keyring = services.keyring
+        self._quotas = services.quotas
+        self._pricing = services.pricing
+        self._tokenizing = tokenizing
+
+    async def identify(self, headers: list[tuple[bytes, bytes]]) -> Principal:
+        """Whose request it is. Raises Unauthorized."""
+        if self._keyring is None:
+            return ANONYMOUS
+        try:
+            return self._keyring.find(headers)
+        except UnknownKey:
+            return await self._keyring.find_new(headers)
+
+    async def reserve(
+        self, principal: Principal, request: RelayedRequest, engine: Engine, headers: RawHeaders
+    ) -> "Reservation | None":
+        """What the request may use, taken off the key's limits; None for a key without any. Raises OverLimit."""
+        if self._quotas is None or not principal.is_limited:
+            return None
+        bound = len(request.body) + TEMPLATE_TOKENS
+        need = self._need(request, engine, bound)
+        reservation = self._quotas.reserve(principal.key_id, principal.limits, *need)
+        if reservation is not None:
+            return reservation
+        try:
+            return await self._quotas.acquire(principal.key_id, principal.limits, *need)
+        except OverLimit as refusal:
+            exact = await self._tokenizing.count(request, engine) if refusal.kind == "tokens" else None
+            if exact is None or exact >= bound:
+                raise
+        return await self._quotas.acquire(principal.key_id, principal.limits, *self._need(request, engine, exact))
+
+    def _need(self, request: RelayedRequest, engine: Engine, prompt: int) -> tuple[int, int]:
+        """Tokens and money."""
+        tokens = most_tokens(request, engine, prompt)
+        prompt = min(prompt, tokens)
+        money = 0 if self._pricing is None else self._pricing.forecast(engine.name, prompt, tokens - prompt)
+        return tokens, money
+
+
+def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
+    """The most tokens that a request with a prompt of this length can use."""
+    if not request.endpoint.generates:
+        return prompt
+    document, context = request.document, engine.context_tokens
+    given = next((document[name] for name in _OUTPUT_FIELDS if _is_count(document.get(name))), None)
+    output = given if given is not None else context or UNBOUNDED_OUTPUT
+    answers = max([1, *(document[name] for name in ("n", "best_of") if _is_count(document.get(name)))])
+    answers *= _prompts(document)
+    tokens: int = prompt + output * answers
+    # A prompt together with one answer fits the context, or the engine refuses it.
+    return tokens if context is None else min(tokens, context * answers)
+
+
+def _prompts(document: dict[str, object]) -> int:
+    """`/v1/completions` takes several prompts, each with an answer of its own; a list of numbers is one of tokens."""
+    prompt = document.get("prompt")
+    return len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,28 @@
+"""A request that was let in: whose it is, who may answer, and what was reserved for it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from freehold.serve.gateway.endpoints import Endpoint
+from freehold.serve.gateway.principal import Principal
+from freehold.serve.gateway.request import RelayedRequest
+from freehold.serve.gateway.routing import Plan
+
+if TYPE_CHECKING:
+    from freehold.serve.gateway.quotas import Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that is known before an engine is asked."""
+
+    endpoint: Endpoint
+    principal: Principal
+    plan: Plan
+    body: bytes
+    request: RelayedRequest | None
+    """None where the body names no model, but the path a stored response."""
+    request_id: str
+    hints: tuple[str, ...] = ()
+    """Parameters that the engine will not honour, and that do not change the answer."""
+    reservation: "Reservation | None" = None

@@ -1,0 +1,49 @@
+"""Which engine holds a stored response: a request for one names its id only."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from freehold.core.errors import NotFoundError
+from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.endpoints import Dialect, Endpoint
+from freehold.serve.gateway.principal import Principal
+
+_RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[A-Za-z0-9_-]+)"')
+_REMEMBERED = 10_000
+
+
+class _Owner(NamedTuple):
+    engine: str
+    key_id: str
+
+
+class ResponseOwners:
+    """Remembers who asked for a response and which engine holds it.
+
+    The memory is this process's, and bounded. Where no keys are asked for, an id it does not know goes to the engine if
+    there is just one; with keys nobody reads what is not known to be theirs.
+    """
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self._engines = engines
+        self._owners: OrderedDict[str, _Owner] = OrderedDict()
+
+    def learn(self, endpoint: Endpoint, answer: bytes, engine: Engine, principal: Principal) -> None:
+        """Take note of the id at the head of an answer to `POST /v1/responses`."""
+        if endpoint.dialect is not Dialect.RESPONSES or (len(self._engines) == 1 and not principal.key_id):
+            return
+        if match := _RESPONSE_ID.search(answer, 0, 1024):
+            self._owners[match[1].decode()] = _Owner(engine.name, principal.key_id)
+            if len(self._owners) > _REMEMBERED:
+                self._owners.popitem(last=False)
+
+    def owner(self, response_id: str, principal: Principal) -> Engine:
+        """The engine that holds it. Raises NotFoundError, also for what is somebody else's."""
+        known = self._owners.get(response_id)
+        if known is not None and known.engine in self._engines and known.key_id == principal.key_id:
+            return self._engines[known.engine]
+        if known is None and len(self._engines) == 1 and not principal.key_id:
+            return next(iter(self._engines.values()))
+        raise NotFoundError(f"No response '{response_id}'", why="none of the engines here is known to hold it")

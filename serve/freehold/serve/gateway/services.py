@@ -1,0 +1,29 @@
+"""What stands beside the relay, each of it only where the deployment asks for it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from freehold.serve.gateway.keyring import KeyRing
+    from freehold.serve.gateway.ledger import Ledger, Pricing
+    from freehold.serve.gateway.media import MediaInliner
+    from freehold.serve.gateway.quotas import QuotaBook
+    from freehold.serve.gateway.tracing import GatewayTracer
+    from freehold.serve.recording.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """None is "not here": the relay then does nothing for it."""
+
+    keyring: "KeyRing | None" = None
+    """Who may come in; None lets everybody in."""
+    quotas: "QuotaBook | None" = None
+    ledger: "Ledger | None" = None
+    pricing: "Pricing | None" = None
+    media: "MediaInliner | None" = None
+    recorder: "Recorder | None" = None
+    tracer: "GatewayTracer | None" = None
+
+
+NOTHING = Services()
