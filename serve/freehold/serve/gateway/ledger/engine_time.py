@@ -10,7 +10,7 @@ class EngineTime:
     A virtual clock runs at 1/n of the real one while n requests are in flight, and stands while there are none; a
     request's share is what that clock has run between its beginning and its end. `begin` and `end` are O(1), and the
     shares of all requests add up to the busy time exactly: what does not divide by n is carried over, and the last
-    request to leave takes it.
+    request to leave takes it. That moves a few microseconds between neighbours.
 
     Several gateway replicas in front of one engine each see their own requests only. Each of them accounts for all the
     time in which it has a request there, so together they count up to as many times the busy time as there are

@@ -1,22 +1,12 @@
 """What a request costs: engine time on our own hardware, list price at a closed provider."""
 
-from typing import NamedTuple
-
 from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.state.comparing import comparisons
 from freehold.serve.state.money import TokenRates, half_up, micros
 
 HOUR_US = 3_600_000_000
 MEMORY = 0.98
 """How much of the running mean a new request leaves: it is about the last fifty requests."""
-
-
-class Comparison(NamedTuple):
-    """The closed model that a model stands in for."""
-
-    closed_model: str
-    rates: TokenRates
-    has_cost: bool
-    """Whether our own cost is known; without it there is a price to show, but no saving."""
 
 
 class _OwnModel:
@@ -68,7 +58,7 @@ class Pricing:
 
     def __init__(self, config: DeploymentConfig) -> None:
         self.currency = config.gateway.currency
-        self.comparisons: dict[str, Comparison] = {}
+        self.comparisons = comparisons(config)
         """By model: the closed model that it stands in for."""
         self._prices: dict[str, _OwnModel | _ClosedModel] = {}
         for upstream_name, upstream in config.upstreams.items():
@@ -94,12 +84,10 @@ class Pricing:
         return 0 if price is None else price.forecast(prompt_tokens, completion_tokens)
 
     def _add_own(self, name: str, model: ServedModel) -> None:
-        closed = model.replaces
-        rates = TokenRates(micros(closed.input_price), micros(closed.output_price)) if closed else TokenRates(0, 0)
-        if closed:
-            self.comparisons[name] = Comparison(closed.model, rates, model.cost is not None)
         if model.cost:
-            self._prices[name] = _OwnModel(micros(model.cost.gpu_hour) * _gpus(model), rates)
+            compared = self.comparisons.get(name)
+            expected = compared.rates if compared else TokenRates(0, 0)
+            self._prices[name] = _OwnModel(micros(model.cost.gpu_hour) * _gpus(model), expected)
 
 
 def _gpus(model: ServedModel) -> int:
