@@ -15,7 +15,7 @@ from freehold.core.errors import NotFoundError, UserError
 from freehold.serve.state.database import Database, open_database
 from freehold.serve.state.key_fields import InvalidKey, KeyChanges, NewKey, parse_duration, parse_expiry, parse_fields
 from freehold.serve.state.key_secret import may_be_secret
-from freehold.serve.state.keys import KeyRecord, KeyState, KeyStore, read_changes
+from freehold.serve.state.keys import KeyRecord, KeyState, KeyStore, read_states
 from freehold.serve.state.migrating import migrate
 from freehold.serve.state.tables import KeyRow
 
@@ -333,7 +333,6 @@ def test_reading_streams_inside_its_transaction(store: KeyStore) -> None:
     store.create_many([NewKey(name=f"key {number}") for number in range(12_000)])
 
     def count(connection: Connection) -> int:
-        states, _ = read_changes(connection, 0)
-        return sum(1 for _ in states)
+        return sum(1 for _ in read_states(connection, 0))
 
     assert store.database.call(count) == 12_000

@@ -179,24 +179,22 @@ class KeyStore:
         """Keys that changed after `revision`, and the revision that is now known in full."""
 
         def read(connection: Connection) -> tuple[States, int]:
-            states, latest = read_changes(connection, revision)
-            return [*states], latest
+            latest = read_revision(connection)
+            return [*read_states(connection, revision)], latest
 
         return self.database.call(read)
 
 
-def read_changes(connection: Connection, since: int) -> tuple[Iterator[KeyState], int]:
-    """What `KeyStore.changed_since` gives, read while it is iterated over inside the transaction.
+def read_revision(connection: Connection) -> int:
+    """How many changes there were. Read it before the states: the other order would lose what commits in between."""
+    return connection.scalar(select(RevisionRow.value)) or 0
 
-    The revision is read first: a change that commits between the two reads comes once more the next time, which is
-    harmless, where the other order would lose it.
-    """
-    latest = connection.scalar(select(RevisionRow.value)) or 0
-    if latest == since:
-        return iter(()), latest
+
+def read_states(connection: Connection, since: int) -> Iterator[KeyState]:
+    """Keys that changed after this revision, fetched while they are iterated over inside the transaction."""
     query = select(*_STATE).where(KeyRow.revision > since)
     rows = connection.execute(query, execution_options={"yield_per": _PAGE_ROWS})
-    return (KeyState(*row) for row in rows), latest
+    return (KeyState(*row) for row in rows)
 
 
 def _create(connection: Connection, new: Sequence[NewKey]) -> list[Created]:
