@@ -14,8 +14,8 @@ from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.ledger import EngineTime, UsageEntry
 from freehold.serve.gateway.meter import AnswerMeter
 from freehold.serve.gateway.metrics import CLIENT_LEFT, GatewayMetrics
-from freehold.serve.gateway.routing.split import falls_in
 from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.tape import Tape
 from freehold.serve.logs import log_exchange
 from freehold.serve.recording.raw import RawExchange
 
@@ -34,8 +34,8 @@ class Accounts:
         if exchange.span is not None and job.request is not None:
             exchange.span.asked(job.request.document)
         record, recorder = job.plan.record, self._services.recorder
-        if record is not None and recorder is not None and falls_in(record.percent, "record", ""):
-            exchange.tape = []
+        if record is not None and recorder is not None and recorder.wants(job.plan.route):
+            exchange.tape = Tape()
 
     def begin(self, engine: Engine, job: Job, exchange: Exchange) -> Attempt:
         """It goes to this engine now."""
@@ -133,13 +133,13 @@ class Accounts:
                 status=status,
                 latency_s=latency_s,
                 request=job.body,
-                response=exchange.tape,
+                response=exchange.tape.chunks,
                 ttft_s=attempt.meter.first_byte_s or None,
                 content_type=headers.find(answer, b"content-type"),
                 content_encoding=headers.find(answer, b"content-encoding"),
                 key_id=job.principal.key_id,
                 team=job.principal.team,
-                truncated=exchange.is_cut_off or status >= 500,
+                truncated=exchange.is_cut_off or status >= 500 or exchange.tape.is_full,
                 fingerprint=attempt.engine.fingerprint,
                 id=exchange.record_id,
             )

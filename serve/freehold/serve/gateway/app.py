@@ -41,6 +41,7 @@ class Gateway:
         self, engines: Mapping[str, Engine], config: GatewayConfig, table: RouteTable, services: Services
     ) -> None:
         self.metrics = GatewayMetrics(engines)
+        self.metrics.trials = {name: spec.trial for name, spec in table.routes.items() if spec.trial}
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
         self._pages = create_pages(engines, self.metrics, self._relay)
 

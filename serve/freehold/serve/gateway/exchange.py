@@ -11,6 +11,7 @@ from freehold.serve.gateway.errors import send_error, stream_event
 from freehold.serve.gateway.headers import RawHeaders
 from freehold.serve.gateway.metrics import CLIENT_LEFT
 from freehold.serve.gateway.principal import ANONYMOUS
+from freehold.serve.gateway.tape import Tape
 
 if TYPE_CHECKING:
     from freehold.serve.gateway.tracing import ExchangeSpan
@@ -60,7 +61,7 @@ class Exchange:
         self.span: ExchangeSpan | None = None
         self.record_id = ""
         """Of its record, where a shadow's record refers to it."""
-        self.tape: list[bytes] | None = None
+        self.tape: Tape | None = None
         """The answer's bytes as they came, where they are to be recorded."""
         self._is_event_stream = False
         self._ends_event = True

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.gateway.routing.canary import CanaryTrial
 from freehold.serve.gateway.usage import Usage
 
 TTFT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160)
@@ -90,6 +91,8 @@ class GatewayMetrics(Collector):
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
+        self.trials: dict[str, CanaryTrial] = {}
+        """By route."""
         self._fallbacks: dict[tuple[str, str, str], int] = {}
         self._shadows: dict[tuple[str, str, str], int] = {}
         self._models: dict[str, ModelMetrics] = {}
@@ -176,7 +179,10 @@ class GatewayMetrics(Collector):
         ready = GaugeMetricFamily("freehold_engine_ready", "1 if the engine takes requests.", labels=("model",))
         for model, engine in self._engines.items():
             ready.add_metric((model,), float(engine.state is EngineState.READY))
-        return in_flight, waiting, ready
+        rolled_back = GaugeMetricFamily("freehold_canary_rolled_back", "1 if it was taken back.", labels=("route",))
+        for route, trial in self.trials.items():
+            rolled_back.add_metric((route,), float(trial.is_rolled_back))
+        return in_flight, waiting, ready, rolled_back
 
     def _histograms(self) -> Iterable[Metric]:
         rows = (

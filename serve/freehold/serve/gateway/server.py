@@ -13,6 +13,8 @@ from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.app import Gateway, create_gateway
 from freehold.serve.gateway.http import HttpLimits, HttpServer
+from freehold.serve.gateway.routing import RouteTable
+from freehold.serve.gateway.services import NOTHING, Services
 
 log = logging.getLogger("freehold.gateway")
 
@@ -83,9 +85,14 @@ class GatewayServer:
 
 
 @contextlib.asynccontextmanager
-async def serve_gateway(engines: Mapping[str, Engine], config: GatewayConfig) -> AsyncIterator[GatewayServer]:
-    """A running gateway; leaving the block drains and stops it."""
-    server = GatewayServer(create_gateway(engines, config), config)
+async def serve_gateway(
+    engines: Mapping[str, Engine],
+    config: GatewayConfig,
+    table: RouteTable | None = None,
+    services: Services = NOTHING,
+) -> AsyncIterator[GatewayServer]:
+    """A running gateway; leaving the block drains and stops it. The services are the caller's to start and stop."""
+    server = GatewayServer(create_gateway(engines, config, table, services), config)
     await server.start()
     try:
         yield server

@@ -43,7 +43,9 @@ class Shadows:
             self._metrics.count_shadow(spec.name, engine.name, result)
             return
         exchange.record_id = new_id(time.time())
-        task = asyncio.get_running_loop().create_task(self._copy(job, spec, engine, exchange.record_id))
+        is_kept = exchange.tape is not None and self._recorder is not None
+        copy = self._copy(job, spec, engine, exchange.record_id if is_kept else "")
+        task = asyncio.get_running_loop().create_task(copy)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
@@ -52,7 +54,7 @@ class Shadows:
         started, body = perf_counter(), job.request.as_whole(engine)
         reply = await self._calls.post(engine, job.endpoint.path.encode(), body, spec.config.shadow.timeout_s)
         self._metrics.count_shadow(spec.name, engine.name, str(reply.status) if reply else "no_answer")
-        if spec.config.record is not None and self._recorder is not None:
+        if shadow_of:
             self._keep(job, engine, reply, perf_counter() - started, shadow_of)
 
     def _keep(self, job: Job, engine: Engine, reply: Reply | None, latency_s: float, shadow_of: str) -> None:
