@@ -16,7 +16,7 @@ from sqlalchemy import text
 from freehold.core.errors import ConfigError
 from freehold.serve.config import GatewayConfig
 from freehold.serve.gateway.errors import KeysUnavailable, Unauthorized, UnknownKey
-from freehold.serve.gateway.keyring import KeyRing, admin_key
+from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.principal import Limits, Principal
 from freehold.serve.state.database import Database, DatabaseUnavailable, open_database
 from freehold.serve.state.key_fields import KeyChanges, NewKey
@@ -174,13 +174,13 @@ async def test_the_admin_key_of_the_environment(store: KeyStore, rings: Callable
 
 
 def test_the_admin_key_is_set_and_long_enough() -> None:
-    assert admin_key(GatewayConfig()) is None
+    assert admin_key_from(GatewayConfig()) is None
     config = GatewayConfig.model_validate({"adminKeyFrom": {"env": "ADMIN"}})
-    assert admin_key(config, {"ADMIN": " 0123456789abcdef\n"}) == "0123456789abcdef"
+    assert admin_key_from(config, {"ADMIN": " 0123456789abcdef\n"}) == "0123456789abcdef"
     with pytest.raises(ConfigError, match="ADMIN is not set"):
-        admin_key(config, {})
+        admin_key_from(config, {})
     with pytest.raises(ConfigError, match="ADMIN is shorter than 16") as caught:
-        admin_key(config, {"ADMIN": "0123456789abcde"})
+        admin_key_from(config, {"ADMIN": "0123456789abcde"})
     assert "0123" not in str(caught.value)
 
 

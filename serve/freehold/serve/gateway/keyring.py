@@ -244,7 +244,7 @@ def _report_end(polling: asyncio.Task[None]) -> None:
         log.critical("Changes of keys are not followed any more", exc_info=polling.exception())
 
 
-def admin_key(config: GatewayConfig, environ: Mapping[str, str] = os.environ) -> str | None:
+def admin_key_from(config: GatewayConfig, environ: Mapping[str, str] = os.environ) -> str | None:
     """The key that `gateway.adminKeyFrom` names, if it does. Raises ConfigError if it is not set or too short."""
     if config.admin_key_from is None:
         return None

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
@@ -93,13 +93,13 @@ class KeyStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def create(self, new: NewKey) -> Created:
-        """The new key and its secret, which nobody can ask for again."""
-        return self.create_many([new])[0]
+    def create(self, new: NewKey, key_id: str = "") -> Created:
+        """The new key and its secret, which nobody can ask for again; `key_id` is one of `new_key_id`."""
+        return self.database.call(lambda connection: _create(connection, {key_id or new_key_id(): new})[0])
 
     def create_many(self, new: Sequence[NewKey]) -> list[Created]:
         """The same for several keys, in one change."""
-        return self.database.call(lambda connection: _create(connection, new))
+        return self.database.call(lambda connection: _create(connection, {new_key_id(): key for key in new}))
 
     def list(
         self,
@@ -197,16 +197,21 @@ def read_states(connection: Connection, since: int) -> Iterator[KeyState]:
     return (KeyState(*row) for row in rows)
 
 
-def _create(connection: Connection, new: Sequence[NewKey]) -> list[Created]:
+def new_key_id() -> str:
+    """An id that no key has, for whoever must name the key before it is made, as the audit log does."""
+    return f"key_{uuid.uuid4().hex[:12]}"
+
+
+def _create(connection: Connection, new: Mapping[str, NewKey]) -> list[Created]:
     revision = _next_revision(connection)
     time = now(connection)
     rows: list[dict[str, Any]] = []
     created: list[Created] = []
-    for key in new:
+    for key_id, key in new.items():
         secret = new_secret()
         defaults = key.model_dump(include={"role", "team", "owner", "label"})
         unset = dict.fromkeys(field.name for field in fields(KeyRecord))
-        about = {"id": f"key_{uuid.uuid4().hex[:12]}", "created_at": time, **_stored(secret)}
+        about = {"id": key_id, "created_at": time, **_stored(secret)}
         row = {**unset, **defaults, **key.columns(time), **about, "revision": revision}
         rows.append(row)
         created.append((KeyRecord(**{name: row[name] for name in unset}), secret.text))
