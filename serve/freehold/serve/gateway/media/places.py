@@ -53,7 +53,6 @@ _KEY = re.compile(
 )
 # No encoder escapes a lower-case letter or an underscore: who does hides a key.
 _ESCAPED_KEY = re.compile(rb"\\u00(?:5[fF]|6[0-9a-fA-F]|7[0-9aA])")
-_SMALL_BYTES = 16 * 1024
 _URL_LIKE = re.compile(r"\s*(?:[a-z][a-z0-9+.-]{0,30}:|//[^/]*\.)", re.IGNORECASE)
 _IGNORED_BY_PARSERS = re.compile(r"[\x00-\x1f\x7f\u200b-\u200d\ufeff]")
 
@@ -81,14 +80,11 @@ class Place:
 
 
 def may_name_urls(body: bytes) -> bool:
-    """False if a JSON body certainly names no file by URL; linear, about a microsecond for a small body."""
+    """False if a JSON body certainly names no file by URL; linear, two microseconds for a small body."""
     # JSON in UTF-16 or UTF-32 hides every key from a search for ASCII, and is full of NUL.
     # One character is sought ten times as fast as several, and base64 has no backslash.
     if b"\0" in body or (b"\\" in body and b"\\u00" in body and _ESCAPED_KEY.search(body)):
         return True
-    # The pattern stops at each quote, a substring does not: cheaper, until the body is long and its strings are too.
-    if len(body) < _SMALL_BYTES and not (b'url"' in body or b"image" in body or b'video"' in body or b'audio"' in body):
-        return False
     return _KEY.search(body) is not None
 
 
