@@ -14,11 +14,9 @@ from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.responses import response_create_params
 
-from freehold.serve.config import ProcessEngine
 from freehold.serve.gateway.errors import RequestError
 from freehold.serve.gateway.parameters import (
     check_parameters,
-    engine_abilities,
     not_honoured_header,
     rules,
     unread_fields,
@@ -144,15 +142,21 @@ def test_the_header_names_the_hints() -> None:
     assert not_honoured_header(("service_tier", "store")) == (b"x-freehold-not-honoured", b"service_tier, store")
 
 
-def test_what_the_engine_is_able_to_do_is_not_held_against_it() -> None:
-    reasoner = engine_abilities(ProcessEngine(reasoning_parser="qwen3"), "")
-    assert check_parameters(CHAT, {"reasoning_effort": "high"}, reasoner) == ()
-    assert engine_abilities(ProcessEngine(), "{% if enable_thinking %}") == reasoner
-    toolbox = engine_abilities(ProcessEngine(extra_args=("--tool-server", "demo")), "")
-    assert check_parameters(RESPONSES, {"tools": [{"type": "web_search_preview"}]}, toolbox) == ()
-    keeper = engine_abilities(ProcessEngine(env={"VLLM_ENABLE_RESPONSES_API_STORE": "1"}), "")
-    assert check_parameters(RESPONSES, {"store": True}, keeper) == ()
-    assert check_parameters(RESPONSES, {"store": True}, engine_abilities(ProcessEngine(), "")) == ("store",)
+@pytest.mark.parametrize(
+    ("ability", "path", "fields"),
+    [
+        ("reasoning", CHAT, {"reasoning_effort": "high"}),
+        ("reasoning", MESSAGES, {"output_config": {"effort": "high"}}),
+        ("tool-server", RESPONSES, {"tools": [{"type": "web_search_preview"}]}),
+        ("response-store", RESPONSES, {"store": True}),
+    ],
+)
+def test_what_the_engine_is_able_to_do_is_not_held_against_it(ability: str, path: str, fields: dict[str, Any]) -> None:
+    assert check_parameters(path, fields, frozenset({ability})) == ()
+    try:
+        assert check_parameters(path, fields, frozenset({"another"})) != ()
+    except RequestError as error:
+        assert error.param
 
 
 def test_every_rule_is_about_a_parameter_that_a_client_can_send() -> None:
