@@ -6,10 +6,10 @@ RUN := .venv/bin/python -m
 UNIT := not engine and not slow and not gpu and not cluster and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint unit docs lock clean
+.PHONY: help env demo test check lint unit docs compatibility lock clean
 
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 env: ## Make .venv over the shared environment (first time: minutes and 4 GB; then a second)
 	@PYTHONPATH=core $(PYTHON) -m freehold.core.environment --venv .venv
@@ -33,6 +33,9 @@ unit: env
 docs: env ## Write the generated pages anew
 	@$(RUN) freehold.core.cli.reference docs/reference/commands.md
 	@$(RUN) freehold.serve.config_reference docs/configuration.md
+
+compatibility: env ## Send every request of the compatibility matrix to a real engine; write docs/compatibility.md
+	@WRITE_PAGE=1 $(RUN) pytest tests/e2e/compatibility
 
 lock: env ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newest versions
 	@$(RUN) freehold.core.environment.relock $(if $(UPGRADE),--upgrade)
