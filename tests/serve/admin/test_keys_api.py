@@ -8,18 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from sqlalchemy import select
 
-from freehold.core.errors import FreeholdError
 from freehold.serve.admin.keys import keys_router
 from freehold.serve.audit import AuditLog
-from freehold.serve.gateway.endpoints import Dialect
-from freehold.serve.gateway.errors import Unauthorized, envelope, error_headers
+from freehold.serve.gateway.errors import Unauthorized
 from freehold.serve.gateway.keyring import KeyRing
-from freehold.serve.gateway.validation import invalid_request
+from freehold.serve.gateway.pages import handle_errors
 from freehold.serve.state.database import Database
 from freehold.serve.state.key_fields import NewKey
 from freehold.serve.state.keys import KeyStore
@@ -51,15 +47,8 @@ async def keyring(store: KeyStore) -> AsyncIterator[KeyRing]:
 async def client(store: KeyStore, audit: AuditLog, keyring: KeyRing) -> AsyncIterator[httpx.AsyncClient]:
     """A client that sends the admin key."""
 
-    def refuse(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, FreeholdError)
-        return JSONResponse(
-            envelope(error, Dialect.OPENAI), status_code=error.http_status, headers=error_headers(error)
-        )
-
     app = FastAPI()
-    app.add_exception_handler(FreeholdError, refuse)
-    app.add_exception_handler(RequestValidationError, invalid_request)
+    handle_errors(app)
     app.include_router(keys_router(store, audit, keyring))
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     transport = httpx.ASGITransport(app, client=("10.1.2.3", 1234))
@@ -222,6 +211,8 @@ async def test_an_unknown_key_is_not_found(method: str, client: httpx.AsyncClien
     ("method", "path", "content", "param", "message"),
     [
         ("POST", "", b"{", None, "the body is not JSON"),
+        ("POST", "", b'{"name": "\xff"}', None, "body is not JSON"),
+        ("POST", "", b"[" * 100_000, None, "body is not JSON"),
         ("POST", "", b"[]", None, "should be a valid dictionary"),
         ("POST", "", b'{"name":"x","expires":"soon","budget":1}', "expires", "budget: unknown field"),
         ("POST", "", b'{"name":"x","models":["a b"]}', "models.0", "string should match pattern"),

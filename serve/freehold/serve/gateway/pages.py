@@ -5,26 +5,31 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway.endpoints import ENDPOINTS, Dialect
-from freehold.serve.gateway.errors import MethodNotAllowed, UnknownPath, envelope, error_headers
+from freehold.serve.gateway.errors import MethodNotAllowed, RequestError, UnknownPath, envelope, error_headers
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.relay import Relay
-from freehold.serve.gateway.routing import find_engine
+from freehold.serve.gateway.routing import unknown_model
+from freehold.serve.gateway.validation import invalid_request
 
 CREATED = int(time.time())
 
 
-def create_pages(engines: Mapping[str, Engine], metrics: GatewayMetrics, relay: Relay) -> FastAPI:
-    """The FastAPI application behind the hot path."""
+def create_pages(
+    engines: Mapping[str, Engine], metrics: GatewayMetrics, relay: Relay, admin: APIRouter | None
+) -> FastAPI:
+    """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`."""
     pages = FastAPI(title="Freehold gateway", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    pages.add_exception_handler(FreeholdError, _freehold_error)
-    pages.add_exception_handler(HTTPException, _http_error)
+    handle_errors(pages)
+    if admin is not None:
+        pages.include_router(admin)
 
     @pages.get("/health")
     async def health() -> dict[str, str]:
@@ -40,18 +45,28 @@ def create_pages(engines: Mapping[str, Engine], metrics: GatewayMetrics, relay: 
 
     @pages.get("/v1/models")
     async def list_models(request: Request) -> dict[str, Any]:
+        names = relay.table.names(await relay.identify(request.scope["headers"]))
         if _dialect(request) is Dialect.ANTHROPIC:
-            data = [_anthropic_model(name) for name in engines]
+            data = [_anthropic_model(name) for name in names]
             ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
             return {"data": data, "has_more": False, "first_id": None, "last_id": None, **ends}
-        return {"object": "list", "data": [_openai_model(name) for name in engines]}
+        return {"object": "list", "data": [_openai_model(name) for name in names]}
 
     @pages.get("/v1/models/{name:path}")
     async def show_model(name: str, request: Request) -> dict[str, Any]:
-        engine = find_engine(engines, name)
-        return _anthropic_model(name) if _dialect(request) is Dialect.ANTHROPIC else _openai_model(engine.name)
+        names = relay.table.names(await relay.identify(request.scope["headers"]))
+        if name not in names:
+            raise unknown_model(name, names)
+        return _anthropic_model(name) if _dialect(request) is Dialect.ANTHROPIC else _openai_model(name)
 
     return pages
+
+
+def handle_errors(pages: FastAPI) -> None:
+    """Every error in an envelope: ours, the framework's refusals, and what it finds wrong with a request."""
+    pages.add_exception_handler(FreeholdError, _freehold_error)
+    pages.add_exception_handler(HTTPException, _http_error)
+    pages.add_exception_handler(RequestValidationError, invalid_request)
 
 
 def _readiness(engines: Mapping[str, Engine], relay: Relay) -> Response:
@@ -84,8 +99,10 @@ def _freehold_error(request: Request, error: Exception) -> Response:
 
 
 def _http_error(request: Request, error: Exception) -> Response:
-    """The framework's own refusals: no such path, no such method."""
+    """The framework's own refusals: no such path, no such method, a body that breaks its JSON parser."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return _freehold_error(request, RequestError("The request's body is not JSON", code="invalid_request"))
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "GET")
         return _freehold_error(request, MethodNotAllowed(request.method, request.url.path, allowed))
