@@ -6,6 +6,7 @@ from pathlib import Path
 from freehold.core.cli.reference import command_reference
 from freehold.serve.config import ProcessEngine
 from freehold.serve.config_reference import config_reference
+from freehold.serve.openapi_reference import openapi_reference
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -16,6 +17,10 @@ def test_the_command_reference_is_fresh() -> None:
 
 def test_the_configuration_reference_is_fresh() -> None:
     assert (DOCS / "configuration.md").read_text() == config_reference(), "run `make docs`"
+
+
+def test_the_reference_of_the_api_is_fresh() -> None:
+    assert (DOCS / "reference" / "openapi.json").read_text() == openapi_reference(), "run `make docs`"
 
 
 def test_every_help_ends_with_an_example() -> None:

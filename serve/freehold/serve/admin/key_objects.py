@@ -12,6 +12,8 @@ from freehold.serve.state.money import MICROS
 class ShownKey(BaseModel):
     """A key without its secret. Times are epoch seconds."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     object: Literal["api_key"] = "api_key"
     id: str
     name: str
@@ -56,7 +58,7 @@ class KeyList(BaseModel):
 class Rotation(BaseModel):
     """How to rotate a key."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     grace_s: float = Field(default=0, ge=0, le=MAX_GRACE_S)
     """For how long the old secret still works, seconds."""

@@ -38,7 +38,7 @@ def recordings_router(store: RecordingStore, reader_of: Callable[[Request], str]
 
     # Before the path of single records, which would take "export" for an id.
     @router.get("/export", response_class=StreamingResponse)
-    def export(
+    def export_recordings(
         request: Request,
         route: str,
         since: Annotated[str | None, Query(description="First day (UTC), YYYY-MM-DD.")] = None,
@@ -53,7 +53,7 @@ def recordings_router(store: RecordingStore, reader_of: Callable[[Request], str]
         return StreamingResponse(lines, media_type=NDJSON, headers=headers)
 
     @router.get("/{identifier}")
-    def show(request: Request, identifier: str) -> dict[str, Any]:
+    def show_recording(request: Request, identifier: str) -> dict[str, Any]:
         return store.get(reader_of(request), identifier).model_dump(mode="json")
 
     return router

@@ -24,7 +24,7 @@ def usage_router(database: Database, pricing: Pricing) -> APIRouter:
 
     # A plain function: the query, and the making of a long text, belong on a thread, not on the gateway's event loop.
     @router.get("", response_class=Response)
-    def report(
+    def report_usage(
         by: Annotated[str, Query(description="Some of key, team, model, route, endpoint, day, hour.")] = "team,model",
         since: Annotated[str | None, Query(description="`7d`, a day or a time in UTC; 30 days ago.")] = None,
         until: Annotated[str | None, Query(description="The same, a day with its end; now.")] = None,

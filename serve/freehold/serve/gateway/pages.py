@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -15,6 +16,7 @@ from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway.endpoints import ENDPOINTS, Dialect
 from freehold.serve.gateway.errors import MethodNotAllowed, RequestError, UnknownPath, envelope, error_headers
 from freehold.serve.gateway.metrics import GatewayMetrics
+from freehold.serve.gateway.openapi import openapi_document, operation_id
 from freehold.serve.gateway.relay import Relay
 from freehold.serve.gateway.routing import unknown_model
 from freehold.serve.gateway.validation import invalid_request
@@ -26,7 +28,7 @@ def create_pages(
     engines: Mapping[str, Engine], metrics: GatewayMetrics, relay: Relay, admin: APIRouter | None
 ) -> FastAPI:
     """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`."""
-    pages = FastAPI(title="Freehold gateway", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    pages = FastAPI(openapi_url=None, redirect_slashes=False, generate_unique_id_function=operation_id)
     handle_errors(pages)
     if admin is not None:
         pages.include_router(admin)
@@ -42,6 +44,12 @@ def create_pages(
     @pages.get("/metrics")
     async def show_metrics() -> Response:
         return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    document = cache(lambda: openapi_document(pages))  # at the first request: nobody waits for it at the start
+
+    @pages.get("/openapi.json")
+    async def show_openapi() -> dict[str, Any]:
+        return document()
 
     @pages.get("/v1/models")
     async def list_models(request: Request) -> dict[str, Any]:

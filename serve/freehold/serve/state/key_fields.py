@@ -79,7 +79,7 @@ Money = Annotated[Decimal, Field(gt=0, le=_MAX_MONEY, decimal_places=6)]
 
 
 class _Fields(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     models: Names | None = None
     """Models that it may name; none means all, unless `routes` is given."""
