@@ -513,7 +513,7 @@ async def test_a_fault_in_the_answer_closes(caplog: pytest.LogCaptureFixture) ->
     assert "KeyError: 'a bug'" in caplog.text
 
 
-@pytest.mark.parametrize("value", [b"a\r\nx-injected: 1", b"a\nb", b"a\rb", b"a\0b"])
+@pytest.mark.parametrize("value", [b"a\r\nx-injected: 1", b"a\nb", b"a\rb"])
 async def test_a_header_with_a_line_break_does_not_leave(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await reply(send, b"", 200, (b"x-a", value))

@@ -10,13 +10,15 @@ UNTIL_CLOSE = -2
 BODYLESS = -3
 """The answer to a HEAD, a 204 or a 304: whatever the application sends is dropped."""
 
+_FRAMING = frozenset({b"content-length", b"connection", b"transfer-encoding"})
+
 
 def _status_line(status: int) -> bytes:
     try:
         phrase = http.HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
+    return f"HTTP/1.1 {status} {phrase}".encode()
 
 
 _STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
@@ -33,24 +35,24 @@ def render_head(
     lines = [_STATUS_LINES.get(status) or _status_line(status)]
     length = CHUNKED
     for name, value in headers:
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"connection":
-            closes = closes or b"close" in value.lower()
-            continue
-        elif name == b"transfer-encoding":
-            continue
-        lines.append(b"%b: %b\r\n" % (name, value))
+        if name in _FRAMING:
+            if name == b"content-length":
+                length = int(value)
+            else:
+                closes = closes or (name == b"connection" and b"close" in value.lower())
+                continue
+        lines.append(b": ".join((name, value)))
     if method == "HEAD" or status in (204, 304):
         length = BODYLESS
     elif length == CHUNKED:
         if version == "1.0":
             length, closes = UNTIL_CLOSE, True
         else:
-            lines.append(b"transfer-encoding: chunked\r\n")
+            lines.append(b"transfer-encoding: chunked")
     if closes:
-        lines.append(b"connection: close\r\n")
-    head = b"".join(lines)
-    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        lines.append(b"connection: close")
+    lines.append(b"\r\n")
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
         raise RuntimeError("A header of the answer contains a line break")
-    return head + b"\r\n", length, closes
+    return head, length, closes
