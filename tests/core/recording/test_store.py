@@ -229,7 +229,13 @@ def test_an_attempt_to_read_what_is_not_there_is_logged_too(store: RecordingStor
     assert store.access.entries()[0]["id"] == missing
 
 
-@pytest.mark.parametrize("identifier", ["", "x", "../access", "00000000-0000-4000-8000-000000000000"])
+BEYOND_THE_CALENDAR = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+"""Well-formed, of the year 10889."""
+
+
+@pytest.mark.parametrize(
+    "identifier", ["", "x", "../access", "00000000-0000-4000-8000-000000000000", BEYOND_THE_CALENDAR]
+)
 def test_what_is_no_id_is_refused(store: RecordingStore, identifier: str) -> None:
     with pytest.raises(UserError, match="not the id"):
         store.get("me", identifier)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from freehold.core.errors import UserError
 
 SCHEMA = 1
+_END_OF_CALENDAR_MS = 253_402_300_800_000
+"""The year 10000; an id has room for more."""
 
 Kind = Literal["answer", "shadow"]
 
@@ -91,13 +93,14 @@ def time_of_id(identifier: str) -> datetime:
         uuid = UUID(identifier)
     except ValueError:
         uuid = UUID(int=0)
-    if uuid.version != 7 or str(uuid) != identifier:
+    time_ms = uuid.int >> 80
+    if uuid.version != 7 or str(uuid) != identifier or time_ms >= _END_OF_CALENDAR_MS:
         raise UserError(
             f"'{identifier}' is not the id of a recording",
             why="an id looks like 01890a5d-ac96-774b-bcce-b302099a8057",
             next_step="`freehold recordings export` shows the ids.",
         )
-    return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 def day_of_id(identifier: str) -> date:
