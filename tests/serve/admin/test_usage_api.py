@@ -139,6 +139,8 @@ def test_csv_keeps_columns_and_values_together(database: Database, client: TestC
         ({"by": "owner"}, "a report can be by key, team, model, route, endpoint, day, hour"),
         ({"format": "xml"}, "a report comes as json or csv"),
         ({"since": "soon"}, "'soon' is no time"),
+        ({"since": "0001-01-01T00:00+14:00"}, "is no time"),
+        ({"until": "9999-12-31T23:59-14:00"}, "is no time"),
     ],
 )
 def test_what_is_wrong_is_a_400_that_lists_the_choices(client: TestClient, params: dict[str, str], told: str) -> None:

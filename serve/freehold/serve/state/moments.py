@@ -22,7 +22,8 @@ def parse_moment(text: str, now: float, *, name: str, is_end: bool = False) -> i
             day = date.fromisoformat(text) + timedelta(days=int(is_end))
             return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
         moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        # In UTC it may lie before the year 1 or after 9999, where there are no dates to show it by.
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).timestamp())
     except (ValueError, OverflowError) as error:
         raise UserError(
             f"{name}: '{text}' is no time", next_step="Write 7d, 24h, 2026-11-01 or 2026-11-01T08:00Z (all in UTC)."
