@@ -103,6 +103,13 @@ async def test_a_weighted_split_is_sticky_and_keeps_its_weights() -> None:
         assert 0.65 < share < 0.85
 
 
+async def test_a_user_of_half_a_surrogate_pair_is_served() -> None:
+    """JSON can say `\\ud800`, which no encoding of Unicode can."""
+    routes = {"r": {"targets": {"big": 1, "small": 1}, "sticky": "user", "canary": {"target": "small", "percent": 1}}}
+    async with Scene().running(**routes) as scene:
+        assert (await scene.ask("r", user="\ud800"))[0] == 200
+
+
 def test_a_changed_weight_moves_only_those_it_must() -> None:
     names = ["a", "b", "c"]
     before = {caller: choose([("a", 1), ("b", 1), ("c", 1)], names, "r", caller) for caller in map(str, range(3000))}

@@ -37,4 +37,5 @@ def falls_in(percent: float, salt: str, caller: str) -> bool:
 
 def _share(text: str) -> float:
     """A number between 0 and 1, neither included, which looks random and is always the same."""
-    return (int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) + 0.5) / _TOP
+    encoded = text.encode(errors="surrogatepass")  # JSON can name a user by half of a surrogate pair
+    return (int.from_bytes(blake2b(encoded, digest_size=8).digest()) + 0.5) / _TOP
