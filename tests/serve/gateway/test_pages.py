@@ -6,6 +6,7 @@ from fixtures.stub_engine import SSE, Call, StubEngine
 from prometheus_client.parser import text_string_to_metric_families
 
 from freehold.serve.engines.engine import EngineState
+from freehold.serve.gateway import GatewayServer
 
 CHAT = "/v1/chat/completions"
 
@@ -62,6 +63,20 @@ async def test_a_wrong_method_on_a_page_is_a_405(client: aiohttp.ClientSession) 
     async with client.post("/v1/models", json={}) as answer:
         assert (answer.status, answer.headers["allow"]) == (405, "GET")
         assert (await answer.json())["error"]["code"] == "method_not_allowed"
+
+
+async def test_a_fault_of_a_page_is_in_the_envelope_too(
+    client: aiohttp.ClientSession, gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> bytes:
+        raise ZeroDivisionError("a secret that is nobody's business")
+
+    monkeypatch.setattr(gateway.gateway.metrics, "render", fail)
+    async with client.get("/metrics") as answer:
+        assert (answer.status, answer.content_type) == (500, "application/json")
+        error = (await answer.json())["error"]
+    assert (error["type"], error["code"]) == ("server_error", "internal_error")
+    assert "secret" not in error["message"]
 
 
 async def _samples(client: aiohttp.ClientSession) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Everything that is not relayed: the list of models, health, readiness and metrics."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,7 +15,6 @@ from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway.endpoints import ENDPOINTS, Dialect
 from freehold.serve.gateway.errors import MethodNotAllowed, RequestError, UnknownPath, envelope, error_headers
-from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.openapi import openapi_document, operation_id
 from freehold.serve.gateway.relay import Relay
 from freehold.serve.gateway.routing import unknown_model
@@ -25,7 +24,7 @@ CREATED = int(time.time())
 
 
 def create_pages(
-    engines: Mapping[str, Engine], metrics: GatewayMetrics, relay: Relay, admin: APIRouter | None
+    engines: Mapping[str, Engine], exposition: Callable[[], Awaitable[bytes]], relay: Relay, admin: APIRouter | None
 ) -> FastAPI:
     """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`."""
     pages = FastAPI(openapi_url=None, redirect_slashes=False, generate_unique_id_function=operation_id)
@@ -43,7 +42,7 @@ def create_pages(
 
     @pages.get("/metrics")
     async def show_metrics() -> Response:
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     document = cache(lambda: openapi_document(pages))  # at the first request: nobody waits for it at the start
 
@@ -75,6 +74,7 @@ def handle_errors(pages: FastAPI) -> None:
     pages.add_exception_handler(FreeholdError, _freehold_error)
     pages.add_exception_handler(HTTPException, _http_error)
     pages.add_exception_handler(RequestValidationError, invalid_request)
+    pages.add_exception_handler(Exception, _fault)
 
 
 def _readiness(engines: Mapping[str, Engine], relay: Relay) -> Response:
@@ -104,6 +104,11 @@ def _freehold_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, FreeholdError)
     body = envelope(error, _dialect(request))
     return JSONResponse(body, status_code=error.http_status, headers=error_headers(error))
+
+
+def _fault(request: Request, error: Exception) -> Response:
+    """A bug of ours. The framework raises it again after this answer, and the server logs it."""
+    return _freehold_error(request, FreeholdError("The gateway failed", why="its log says more"))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
