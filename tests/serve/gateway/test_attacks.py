@@ -15,7 +15,7 @@ from fixtures.stub_engine import SSE, Call, StubEngine
 
 from freehold.serve.gateway import GatewayServer
 from freehold.serve.gateway.http import HttpLimits, HttpServer
-from freehold.serve.gateway.server import _bind
+from freehold.serve.gateway.listening import listen_on
 
 CHAT = "/v1/chat/completions"
 TINY = {"model": "tiny"}
@@ -274,7 +274,7 @@ async def _accepted() -> AsyncIterator[socket.socket]:
     async def app(scope: object, receive: object, send: object) -> None: ...
 
     server = HttpServer(app, HttpLimits(30, 30))
-    with _bind("127.0.0.1", 0) as bound:
+    with listen_on("127.0.0.1", 0) as bound:
         await server.listen(bound, 10)
         async with raw_client(bound.getsockname()[1]):
             while not server.connections:

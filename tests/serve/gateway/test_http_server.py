@@ -12,7 +12,7 @@ from fixtures.raw_http import RawClient, raw_client
 
 from freehold.serve.gateway.http import HttpLimits, HttpServer
 from freehold.serve.gateway.http.connection import Connection, ServerState
-from freehold.serve.gateway.server import _bind
+from freehold.serve.gateway.listening import listen_on
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 TEXT = (b"content-type", b"text/plain")
@@ -24,7 +24,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 async def serving(app: App, limits: HttpLimits = LIMITS) -> AsyncIterator[HttpServer]:
     """A server in front of this application; `server.port` is where."""
     server = HttpServer(app, limits)
-    with _bind("127.0.0.1", 0) as bound:
+    with listen_on("127.0.0.1", 0) as bound:
         await server.listen(bound, 100)
         server.port = bound.getsockname()[1]  # type: ignore[attr-defined]
         yield server
@@ -747,9 +747,9 @@ async def test_while_it_retires_every_answer_is_the_last() -> None:
 
 
 async def test_two_processes_may_share_a_port() -> None:
-    with _bind("127.0.0.1", 0, reuse_port=True) as first:
+    with listen_on("127.0.0.1", 0, reuse_port=True) as first:
         port = first.getsockname()[1]
-        with _bind("127.0.0.1", port, reuse_port=True) as second:
+        with listen_on("127.0.0.1", port, reuse_port=True) as second:
             assert second.getsockname()[1] == port
 
 

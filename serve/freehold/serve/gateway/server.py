@@ -2,28 +2,22 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
-import sys
 from collections.abc import AsyncIterator, Mapping
 
-from freehold.core.errors import EnvironmentProblem
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.app import Gateway, create_gateway
 from freehold.serve.gateway.http import HttpLimits, HttpServer
+from freehold.serve.gateway.listening import BACKLOG, listen_on, url_of
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.services import NOTHING, Services
 
 log = logging.getLogger("freehold.gateway")
 
-BACKLOG = 2048
 HANG_UP_TIMEOUT_S = 1.0
 """For what has been sent to reach a client; one that does not read would hold up the stop for ever."""
-DEAD_PEER_S = 60
-"""A client that vanished without a word is noticed this long after something was sent to it. So is one that takes not
-a byte of what waits for it, which to the kernel is much the same."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -37,11 +31,12 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class GatewayServer:
-    """A gateway on a TCP port."""
+    """A gateway on a TCP port; with `reuse_port` other processes of this user may listen there too."""
 
-    def __init__(self, gateway: Gateway, config: GatewayConfig) -> None:
+    def __init__(self, gateway: Gateway, config: GatewayConfig, *, reuse_port: bool = False) -> None:
         self.gateway = gateway
         self._config = config
+        self._reuse_port = reuse_port
         self._socket: socket.socket | None = None
         self._http: HttpServer | None = None
         self._stopped = asyncio.Event()
@@ -56,12 +51,11 @@ class GatewayServer:
     @property
     def url(self) -> str:
         """Root of its API, without `/v1`."""
-        host = self._config.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return url_of(self._config.host, self.port)
 
     async def start(self) -> None:
         """Listen; returns when requests are answered. Raises EnvironmentProblem if the port is not to be had."""
-        self._socket = _bind(self._config.host, self._config.port)
+        self._socket = listen_on(self._config.host, self._config.port, reuse_port=self._reuse_port)
         await self.gateway.start()
         self._http = HttpServer(self.gateway, HttpLimits.of(self._config))
         await self._http.listen(self._socket, BACKLOG)
@@ -98,37 +92,3 @@ async def serve_gateway(
         yield server
     finally:
         await server.stop()
-
-
-def _bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
-    """A listening socket; with `reuse_port` other processes of this user may listen there too."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        bound = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=reuse_port)
-    except PermissionError as error:
-        raise EnvironmentProblem(
-            f"Port {port} is not allowed to this user", next_step="Take a port above 1023 (gateway.port)."
-        ) from error
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise EnvironmentProblem(
-                f"Port {port} on {host} is taken",
-                why="another program listens there",
-                next_step="Stop it, or take another port (gateway.port; 0 takes a free one).",
-            ) from error
-        raise EnvironmentProblem(
-            f"Cannot listen on {host}:{port}", why=str(error), next_step="Check gateway.host."
-        ) from error
-    _watch_peers(bound)
-    return bound
-
-
-def _watch_peers(listener: socket.socket) -> None:
-    """Notice clients that vanish; accepted sockets have the options of their listener."""
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform == "linux":  # elsewhere the names differ, or the options are missing
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)
