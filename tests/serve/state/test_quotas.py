@@ -15,6 +15,7 @@ from freehold.serve.state.quotas import (
     BATCH,
     REPLICA,
     Demand,
+    Grant,
     Settlement,
     Standing,
     acquire,
@@ -42,9 +43,9 @@ class Replica:
         database.call(lambda connection: heartbeat(connection, name))
 
     def acquire(self, need: int, name: Name = MONTH) -> Standing:
-        return self.acquire_all([Demand(name, LIMIT, need)])[name]
+        return self.acquire_all([Demand(name, LIMIT, need)])[name].standing
 
-    def acquire_all(self, demands: list[Demand]) -> dict[Name, Standing]:
+    def acquire_all(self, demands: list[Demand]) -> dict[Name, Grant]:
         return self.database.call(lambda connection: acquire(connection, self.name, demands, LEASE_S))
 
     def settle(self, spent: int, give_back: int = 0, name: Name = MONTH) -> Standing:
@@ -107,8 +108,21 @@ def spent(database: Database) -> int:
 def test_a_lease_is_a_share_of_what_is_left(replica: Replica, other: Replica) -> None:
     assert replica.acquire(10) == Standing(250, 0, 250)  # of 1000, a half for two replicas
     assert other.acquire(10) == Standing(187, 0, 437)
-    assert replica.acquire(400) == Standing(650, 0, 837, is_scarce=True)
+    assert replica.acquire(400) == Standing(650, 0, 837)
     replica.database.call(assert_consistent)
+
+
+def test_it_is_scarce_when_the_others_could_not_have_as_much_and_again(replica: Replica, other: Replica) -> None:
+    scarce = [replica.acquire_all([Demand(MONTH, LIMIT, need)])[MONTH].is_scarce for need in (10, 200, 10, 10, 600)]
+    assert scarce == [False, True, False, False, True]
+    other.release()
+    assert not replica.acquire_all([Demand(MONTH, LIMIT, LIMIT)])[MONTH].is_scarce  # there are no others
+
+
+def test_nothing_is_wanted_that_no_other_replica_holds(replica: Replica, other: Replica) -> None:
+    replica.acquire(900)
+    replica.acquire(900)
+    assert replica.wanted() == []
 
 
 def test_a_replica_that_was_not_seen_gets_no_share(replica: Replica, other: Replica) -> None:
@@ -119,18 +133,18 @@ def test_a_replica_that_was_not_seen_gets_no_share(replica: Replica, other: Repl
 def test_what_is_too_much_is_refused_whole_and_wanted(replica: Replica, other: Replica) -> None:
     replica.acquire(900)
     assert replica.wanted() == []
-    assert other.acquire(101) == Standing(0, 0, 900, is_scarce=True)
+    assert other.acquire(101) == Standing(0, 0, 900)
     assert replica.wanted() == [MONTH]
     assert other.wanted() == []  # it holds nothing to give back
     replica.settle(0, give_back=300)
-    assert other.acquire(101) == Standing(101, 0, 701, is_scarce=True)
+    assert other.acquire(101) == Standing(101, 0, 701)
     replica.database.call(assert_consistent)
 
 
 def test_what_was_used_is_charged_and_the_rest_can_be_had_again(replica: Replica, other: Replica) -> None:
     replica.acquire(600)
     assert replica.settle(200, give_back=400) == Standing(0, 200, 0)
-    assert other.acquire(800) == Standing(800, 200, 800, is_scarce=True)
+    assert other.acquire(800) == Standing(800, 200, 800)
 
 
 def test_what_was_used_beyond_the_lease_is_charged_too(replica: Replica) -> None:
@@ -234,7 +248,7 @@ def test_sweeping_takes_back_what_dead_replicas_hold(replica: Replica, other: Re
 def test_many_allowances_are_leased_at_once(replica: Replica) -> None:
     names = [Name(f"key_{number}", meter, 0) for number in range(600) for meter in ("concurrent", "month_tokens")]
     granted = replica.acquire_all([Demand(name, LIMIT, 1) for name in names])
-    assert granted == {name: Standing(500, 0, 500) for name in names}
+    assert granted == {name: Grant(500, Standing(500, 0, 500), is_scarce=False) for name in names}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -300,10 +314,10 @@ def test_threads_that_contend_never_lease_more_than_there_is(
                 chosen = dice.sample(names, 3)
                 granted = replica.acquire_all([Demand(name, LIMIT, dice.randint(1, 60)) for name in chosen])
                 settlements = []
-                for name, standing in granted.items():
-                    amount = dice.randint(0, min(9, standing.lease))
+                for name, grant in granted.items():
+                    amount = dice.randint(0, min(9, grant.standing.lease))
                     mine[name] += amount
-                    settlements.append(Settlement(name, amount, standing.lease - amount))
+                    settlements.append(Settlement(name, amount, grant.standing.lease - amount))
                 dice.shuffle(settlements)
                 replica.settle_all(settlements)
                 replica.renew()

@@ -67,32 +67,38 @@ class Standing(NamedTuple):
     spent: int
     leased: int
     """What all replicas hold."""
-    is_scarce: bool = False
+
+
+class Grant(NamedTuple):
+    """What became of a demand."""
+
+    granted: int
+    standing: Standing
+    is_scarce: bool
     """Not enough is left for each replica to keep a stock."""
 
 
-def acquire(connection: Connection, replica: str, demands: Sequence[Demand], lease_s: float) -> dict[Name, Standing]:
-    """Lease of each demand what it needs, or a larger stock, or nothing; what there is too little of becomes wanted."""
+def acquire(connection: Connection, replica: str, demands: Sequence[Demand], lease_s: float) -> dict[Name, Grant]:
+    """Lease of each demand what it needs, or a larger stock, or nothing; what others hold then becomes wanted."""
     at = begin(connection)
     live = max(1, connection.scalar(select(func.count()).where(REPLICA.c.seen_at > at - LIVE_S)) or 0)
     current = [demand for demand in demands if _is_kept(demand.name, at)]
     locked = LockedAllowances(connection, replica, (demand.name for demand in current), at)
-    standings: dict[Name, Standing] = {}
+    grants: dict[Name, Grant] = {}
     for name, limit, need in current:
         allowance = locked.rows[name]
         available = limit - allowance.spent - allowance.leased
-        if available >= need:
-            granted = max(need, available // (2 * live))
-            available -= granted
-            allowance.lease += granted
-            allowance.leased += granted
+        granted = max(need, available // (2 * live)) if available >= need else 0
+        allowance.lease += granted
+        allowance.leased += granted
+        if allowance.lease:
             allowance.expires_at = at + lease_s
-        else:
+        if not granted and allowance.leased > allowance.lease:
             allowance.wanted_until = at + WANTED_S
-        is_scarce = live > 1 and available < 2 * live * need
-        standings[name] = Standing(allowance.lease, allowance.spent, allowance.leased, is_scarce)
+        is_scarce = live > 1 and available - granted < 2 * live * need
+        grants[name] = Grant(granted, Standing(allowance.lease, allowance.spent, allowance.leased), is_scarce)
     locked.write()
-    return standings
+    return grants
 
 
 def settle(connection: Connection, replica: str, batch: int, settlements: Sequence[Settlement]) -> dict[Name, Standing]:
