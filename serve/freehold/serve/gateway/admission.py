@@ -22,6 +22,8 @@ TEMPLATE_TOKENS = 256
 """Allowance for a template's own text: a default system prompt is the longest part of one."""
 UNBOUNDED_OUTPUT = 16_384
 """Most that an answer is taken to have where neither the request nor the engine says."""
+_COUNTLESS = 10**9
+"""More than any context or batch has. JSON's numbers know no end, but floats and the writing of integers do."""
 
 _OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
@@ -77,9 +79,9 @@ def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
         return prompt
     document, context = request.document, engine.context_tokens
     given = next((document[name] for name in _OUTPUT_FIELDS if _is_count(document.get(name))), None)
-    output = given if given is not None else context or UNBOUNDED_OUTPUT
+    output = min(given, _COUNTLESS) if given is not None else context or UNBOUNDED_OUTPUT
     answers = max([1, *(document[name] for name in ("n", "best_of") if _is_count(document.get(name)))])
-    answers *= _prompts(document)
+    answers = min(answers, _COUNTLESS) * _prompts(document)
     tokens: int = prompt + output * answers
     # A prompt together with one answer fits the context, or the engine refuses it.
     return tokens if context is None else min(tokens, context * answers)
