@@ -46,6 +46,11 @@ class Settings:
         return self.home / "audit" / "audit.jsonl"
 
     @property
+    def spool_root(self) -> Path:
+        """What gateways have yet to write into their database."""
+        return self.home / "spool"
+
+    @property
     def recordings_root(self) -> Path:
         """Prompts and answers of the routes that record them, and the log of who read them."""
         return self.home / "recordings"

@@ -10,6 +10,7 @@ import pytest
 from fixtures.stub_engine import SSE, Call, StubEngine
 
 from freehold.serve.gateway import GatewayServer
+from freehold.serve.gateway.connection import EngineConnection
 from freehold.serve.gateway.winding import ABORT_PATH
 
 Serve = Callable[..., object]
@@ -175,3 +176,24 @@ async def test_an_engine_that_ends_badly_is_let_go(
     await asyncio.wait_for(streams[0].left.wait(), 5)
     await _idle(client)
     assert await _metric(client, "freehold_unmetered_streams_total") == 1
+
+
+async def test_an_answer_that_was_complete_when_its_client_left_is_counted(
+    client: aiohttp.ClientSession, engine: StubEngine, gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last bytes may have arrived, and not been read, when the client's leaving is noticed."""
+    read = EngineConnection.read_all
+
+    async def leave_first(self: EngineConnection) -> bytes:
+        while not self.is_whole:
+            await asyncio.sleep(0.01)
+        for exchange in gateway.gateway._relay.running:
+            exchange.client_left = True
+            exchange._cancel()
+        await asyncio.sleep(0)
+        return await read(self)
+
+    monkeypatch.setattr(EngineConnection, "read_all", leave_first)
+    await client.post(CHAT, json={"model": "tiny"})
+    await _idle(client)
+    assert await _metric(client, "freehold_completion_tokens_total") == 2

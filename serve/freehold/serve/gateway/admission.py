@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.errors import OverLimit, UnknownKey
-from freehold.serve.gateway.headers import RawHeaders
 from freehold.serve.gateway.principal import ANONYMOUS, Principal
 from freehold.serve.gateway.request import RelayedRequest
 from freehold.serve.gateway.services import Services
@@ -47,12 +46,17 @@ class Admission:
             return await self._keyring.find_new(headers)
 
     async def reserve(
-        self, principal: Principal, request: RelayedRequest, engine: Engine, headers: RawHeaders
+        self, principal: Principal, request: RelayedRequest, engine: Engine, *, is_bounded: bool
     ) -> "Reservation | None":
-        """What the request may use, taken off the key's limits; None for a key without any. Raises OverLimit."""
+        """What the request may use, taken off the key's limits; None for a key without any. Raises OverLimit.
+
+        `is_bounded` is false where the body names media: its length then says nothing of the prompt's.
+        """
         if self._quotas is None or not principal.is_limited:
             return None
         bound = len(request.body) + TEMPLATE_TOKENS
+        if not is_bounded:
+            bound = max(bound, engine.context_tokens or UNBOUNDED_OUTPUT)
         need = self._need(request, engine, bound)
         reservation = self._quotas.reserve(principal.key_id, principal.limits, *need)
         if reservation is not None:

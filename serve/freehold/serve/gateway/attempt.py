@@ -52,9 +52,12 @@ class Attempt:
         usage = self.meter.usage
         if usage is not None:
             # An engine that was stopped before its first token has not read the prompt to its end, nor counted it.
-            is_unread = self.is_stopped and not usage.completion
-            return (NOTHING_USED if is_unread else usage), 0
-        if not self.is_asked or self.is_refused or not self.meter.events_seen:
+            if self.is_stopped and not usage.completion:
+                return NOTHING_USED, 0
+            # Of several prompts some may not have been read: only the engine knows which.
+            return usage, usage.prompt or 0 if self.is_stopped and self.job.prompts > 1 else 0
+        is_cut = self.exchange.is_cut_off or self.meter.events_seen
+        if not self.is_asked or self.is_refused or not is_cut or not self.job.endpoint.generates:
             return NOTHING_USED, 0
         estimate = Usage(len(self.job.body) // _BYTES_PER_TOKEN, self.meter.events_seen)
         return estimate, (estimate.prompt or 0) + (estimate.completion or 0)

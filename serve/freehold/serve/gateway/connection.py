@@ -51,8 +51,13 @@ class EngineConnection(asyncio.Protocol):
 
     @property
     def is_whole(self) -> bool:
-        """The answer has been received to its end."""
+        """The answer has arrived to its end, whether it was read or not."""
         return self._is_whole and self._has_head
+
+    @property
+    def is_read(self) -> bool:
+        """The answer was read to its end."""
+        return self.is_whole and not self._pieces
 
     async def ask(self, request: bytes) -> None:
         """Send a request and wait for the answer's status and headers. Raises ConnectionBroken."""

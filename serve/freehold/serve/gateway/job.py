@@ -26,3 +26,9 @@ class Job:
     hints: tuple[str, ...] = ()
     """Parameters that the engine will not honour, and that do not change the answer."""
     reservation: "Reservation | None" = None
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts the request has: `/v1/completions` takes several. A list of numbers is one, of tokens."""
+        prompt = self.request.document.get("prompt") if self.request else None
+        return len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1

@@ -91,18 +91,18 @@ class KeyRing:
         """Whether the last look at the database succeeded."""
         return self._is_current
 
-    async def start(self) -> None:
+    async def start(self, *, must_know: bool = True) -> None:
         """Load the keys and begin to follow their changes.
 
-        Raises DatabaseUnavailable, unless a snapshot tells the keys of the last run.
+        Raises DatabaseUnavailable, unless a snapshot tells the keys of the last run or nobody `must_know` them.
         """
         try:
             await self._look()
         except DatabaseUnavailable as error:
             kept = None if self._snapshot is None else await asyncio.to_thread(self._snapshot.read)
-            if kept is None:
+            if kept is None and must_know:
                 raise
-            entries, written_at = kept
+            entries, written_at = kept or ([], 0.0)
             self._table = KeyTable(entries)
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(written_at))
             log.warning("%s. Its %d keys of %s are taken from a snapshot until it is", error, len(entries), when)

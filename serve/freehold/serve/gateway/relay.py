@@ -26,7 +26,7 @@ from freehold.serve.gateway.body import ClientLeft, read_body
 from freehold.serve.gateway.calls import EngineCalls
 from freehold.serve.gateway.connection import ConnectionBroken
 from freehold.serve.gateway.endpoints import Endpoint
-from freehold.serve.gateway.errors import Draining, EngineLost, EngineSilent, Unavailable, send_error
+from freehold.serve.gateway.errors import Draining, EngineLost, EngineSilent, Unauthorized, Unavailable, send_error
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.hiding import UsageHider
 from freehold.serve.gateway.job import Job
@@ -89,7 +89,7 @@ class Relay:
         if self._services.tracer is not None:
             exchange.span = self._services.tracer.start(scope["headers"], endpoint.path, "", scope["method"])
         try:
-            principal = exchange.principal = await self._admission.identify(scope["headers"])
+            principal = exchange.principal = await self.identify(scope["headers"])
             job = await self._let_in(exchange, receive, principal, response_id)
         except ClientLeft:
             self._metrics.of("").count_request(endpoint.path, CLIENT_LEFT)
@@ -113,6 +113,16 @@ class Relay:
             exchange.close()
             self.running.discard(exchange)
 
+    async def identify(self, client: list[tuple[bytes, bytes]]) -> Principal:
+        """Whose request has these headers. Raises Unauthorized."""
+        return await self._admission.identify(client)
+
+    def cut_off(self, key_ids: set[str]) -> None:
+        """End what runs for keys that are not valid any more."""
+        for exchange in list(self.running):
+            if exchange.principal.key_id in key_ids:
+                exchange.abort(Unauthorized("The API key was revoked"))
+
     # -- before an engine is asked ---------------------------------------------------------------------------------
 
     async def _let_in(self, exchange: Exchange, receive: Receive, principal: Principal, response_id: str) -> Job:
@@ -135,9 +145,15 @@ class Relay:
         if first.abilities is not None:
             hints = check_parameters(endpoint.path, request.document, first.abilities)
         media = self._services.media
-        if media is not None and request.document and media.is_concerned(body):
-            request = parse_request(endpoint, scope, await media.inline(body))
-        reservation = await self._admission.reserve(principal, request, first, scope["headers"])
+        names_media = media is not None and bool(request.document) and media.is_concerned(body)
+        reservation = await self._admission.reserve(principal, request, first, is_bounded=not names_media)
+        if media is not None and names_media:
+            try:
+                request = parse_request(endpoint, scope, await media.inline(body))
+            except BaseException:
+                if reservation is not None:
+                    reservation.cancel()
+                raise
         return Job(endpoint, principal, plan, request.body, request, request_id, hints, reservation)
 
     # -- engines, in the plan's order ------------------------------------------------------------------------------
@@ -184,7 +200,7 @@ class Relay:
 
     def _let_go(self, attempt: Attempt) -> None:
         connection = attempt.connection
-        if connection is None or connection.is_whole or not connection.is_usable or attempt.is_refused:
+        if connection is None or connection.is_read or not connection.is_usable or attempt.is_refused:
             if connection is not None:
                 connection.finish()
             self.accounts.conclude(attempt)

@@ -15,10 +15,9 @@ from freehold.serve.gateway.connection import ConnectionBroken
 log = logging.getLogger("freehold.gateway")
 
 ABORT_PATH = b"/inference/v1/abort_requests"
-ABORT_TIMEOUT_S = 2.0
-LAST_WORDS_S = 10.0
+ABORT_TIMEOUT_S = 5.0
+LAST_WORDS_S = 30.0
 """How long an aborted engine may take to end its answer, and one that cannot be stopped to finish a short one."""
-_PROMPTS = 64
 
 
 class Winding:
@@ -41,10 +40,18 @@ class Winding:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def give_up(self, after_s: float) -> None:
+        """Conclude whatever has not come to its end by then as it stands."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=after_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
     async def _wind_up(self, attempt: Attempt) -> None:
         connection = attempt.connection
         try:
-            if connection is not None and await self._will_end(attempt):
+            if connection is not None and (connection.is_whole or await self._will_end(attempt)):
                 async with asyncio.timeout(LAST_WORDS_S):
                     while chunk := await connection.rest():
                         attempt.meter.unseen(chunk)
@@ -65,11 +72,15 @@ class Winding:
         names = ",".join(f'"{name}"' for name in _engine_names(attempt))
         body = f'{{"request_ids":[{names}]}}'.encode()
         reply = await self._calls.post(engine, ABORT_PATH, body, ABORT_TIMEOUT_S)
-        if reply is not None and reply.status in (404, 405):
-            log.info("Engine %s cannot abort requests: what is cut off there is estimated", engine.name)
+        if reply is not None and reply.status != 200:
+            log.warning(
+                "Engine %s cannot abort requests (%d): what is cut off there is estimated", engine.name, reply.status
+            )
             self._cannot_abort.add(engine.base_url)
-        attempt.is_stopped = reply is not None and reply.status == 200
-        return attempt.is_stopped
+            return False
+        # Without a reply the engine may have it nevertheless, and be slow: its answer tells.
+        attempt.is_stopped = True
+        return True
 
 
 def _engine_names(attempt: Attempt) -> list[str]:
@@ -77,6 +88,4 @@ def _engine_names(attempt: Attempt) -> list[str]:
     name = attempt.job.endpoint.engine_id + attempt.request_id.removeprefix(attempt.job.endpoint.engine_id)
     if attempt.job.endpoint.path != "/v1/completions":
         return [name]
-    prompt = attempt.job.request.document.get("prompt") if attempt.job.request else None
-    is_several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
-    return [f"{name}-{number}" for number in range(min(len(prompt), _PROMPTS) if is_several else 1)]  # type: ignore[arg-type]
+    return [f"{name}-{number}" for number in range(attempt.job.prompts)]

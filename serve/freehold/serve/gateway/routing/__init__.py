@@ -4,6 +4,6 @@
 """
 
 from freehold.serve.gateway.routing.plan import Plan
-from freehold.serve.gateway.routing.table import RouteTable, find_engine
+from freehold.serve.gateway.routing.table import RouteTable, unknown_model
 
-__all__ = ["Plan", "RouteTable", "find_engine"]
+__all__ = ["Plan", "RouteTable", "unknown_model"]

@@ -1,6 +1,6 @@
 """Plans requests: scopes, weights, the canary, fallbacks, and who may leave the house."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from freehold.serve.config import Route
 from freehold.serve.engines.engine import Engine
@@ -13,12 +13,9 @@ from freehold.serve.gateway.routing.plan import Plan, RouteSpec
 from freehold.serve.gateway.routing.split import choose, falls_in
 
 
-def find_engine(engines: Mapping[str, Engine], name: str) -> Engine:
-    """The engine of that name. Raises UnknownModel, which lists those there are."""
-    engine = engines.get(name)
-    if engine is None:
-        raise UnknownModel(f"The model '{name}' does not exist", next_step=f"Models: {', '.join(engines) or 'none'}.")
-    return engine
+def unknown_model(name: str, known: Iterable[str]) -> UnknownModel:
+    """The error for a name that nothing goes by; it lists those there are."""
+    return UnknownModel(f"The model '{name}' does not exist", next_step=f"Models: {', '.join(known) or 'none'}.")
 
 
 class RouteTable:
@@ -56,15 +53,15 @@ class RouteTable:
         return _plan(spec, request, principal, caller)
 
     def _unknown(self, name: str, principal: Principal) -> Exception:
-        known = ", ".join(self.names(principal)) or "none"
+        known = self.names(principal)
         if name in self._engines or name in self.routes:
             return NotAllowed(
                 f"This key may not use '{name}'",
-                why=f"its scope is {known}",
+                why=f"its scope is {', '.join(known) or 'nothing'}",
                 next_step="Ask for another scope: `freehold keys update`.",
                 code="model_not_allowed",
             )
-        return UnknownModel(f"The model '{name}' does not exist", next_step=f"Models: {known}.")
+        return unknown_model(name, known)
 
 
 def _spec(name: str, route: Route, known: Mapping[str, Engine], on_rollback: Callable[[str, str], None]) -> RouteSpec:

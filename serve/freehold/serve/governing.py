@@ -1,0 +1,133 @@
+"""Opens what stands beside the gateway: database, keys, budgets, ledger, records, traces; and closes it in order."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends
+
+from freehold.core.errors import ConfigError
+from freehold.core.settings import Settings
+from freehold.serve.admin.access import require_admin
+from freehold.serve.admin.keys import keys_router
+from freehold.serve.admin.recordings import recordings_router
+from freehold.serve.admin.usage import usage_router
+from freehold.serve.audit import AuditLog
+from freehold.serve.config import DeploymentConfig
+from freehold.serve.gateway.keyring import KeyRing, admin_key_from
+from freehold.serve.gateway.ledger import Ledger, Pricing
+from freehold.serve.gateway.media import MediaInliner
+from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
+from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.recording import Recorder, check_redaction
+from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
+from freehold.serve.state.keys import KeyStore
+from freehold.serve.state.migrating import migrate
+
+MIGRATION_RETRY_S = 1.0
+
+
+def check_governance(config: DeploymentConfig, settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raise ConfigError or EnvironmentProblem for what the config asks for and this machine lacks; open nothing."""
+    open_database(config.gateway.database or default_url(settings.home), environ).close()
+    admin_key_from(config.gateway, environ)
+    if any(route.record and route.record.redact for route in config.routes.values()):
+        check_redaction()
+    if settings.offline and config.upstreams:
+        problems = [f"upstreams.{name}: requests would leave, and --offline forbids it" for name in config.upstreams]
+        raise ConfigError("The deployment cannot be served offline", problems)
+
+
+@asynccontextmanager
+async def governance(
+    config: DeploymentConfig, settings: Settings, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Services]:
+    """The services of one gateway process, running inside the block. Each process is a replica of its own."""
+    replica = new_replica_id()
+    async with AsyncExitStack() as stack:
+        database = open_database(config.gateway.database or default_url(settings.home), environ)
+        stack.push_async_callback(asyncio.to_thread, database.close)
+        try:
+            await asyncio.to_thread(migrate, database)
+        except DatabaseUnavailable:  # `KeyRing` says whether what is known without it is enough
+            stack.push_async_callback(_cancel, asyncio.create_task(_migrate_later(database)))
+        keyring = await _keyring(database, config, settings, environ, stack)
+        quotas = QuotaBook(database, replica)
+        await quotas.start()
+        stack.push_async_callback(quotas.close)
+        ledger = Ledger(database, settings.spool_root, replica)
+        await ledger.start()
+        stack.push_async_callback(ledger.close)
+        recorder = _recorder(config, settings, stack)
+        media = MediaInliner(config.gateway.media)
+        stack.push_async_callback(media.close)
+        tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
+        if tracer is not None:
+            stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
+        pricing = Pricing(config)
+        yield Services(
+            keyring=keyring if config.gateway.auth == "keys" else None,
+            quotas=quotas,
+            ledger=ledger,
+            pricing=pricing,
+            media=media,
+            recorder=recorder,
+            tracer=tracer,
+            admin=_admin(database, keyring, pricing, recorder, settings),
+        )
+
+
+async def _migrate_later(database: Database) -> None:
+    """Returns when it is done, however long the database is down."""
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(MIGRATION_RETRY_S)
+            with contextlib.suppress(DatabaseUnavailable):
+                await asyncio.to_thread(migrate, database)
+                return
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _keyring(
+    database: Database,
+    config: DeploymentConfig,
+    settings: Settings,
+    environ: Mapping[str, str],
+    stack: AsyncExitStack,
+) -> KeyRing:
+    keyring = KeyRing(
+        KeyStore(database),
+        admin_key=admin_key_from(config.gateway, environ),
+        snapshot=settings.spool_root / "keys.snapshot",
+    )
+    await keyring.start(must_know=config.gateway.auth == "keys")
+    stack.push_async_callback(keyring.close)
+    return keyring
+
+
+def _recorder(config: DeploymentConfig, settings: Settings, stack: AsyncExitStack) -> Recorder:
+    policies = {name: route.record for name, route in config.routes.items() if route.record}
+    recorder = Recorder(settings.recordings_root, policies)
+    recorder.start()
+    stack.push_async_callback(asyncio.to_thread, recorder.stop)
+    return recorder
+
+
+def _admin(database: Database, keyring: KeyRing, pricing: Pricing, recorder: Recorder, settings: Settings) -> APIRouter:
+    """Everything under `/admin/v1`, for administrators alone."""
+    audit = AuditLog(settings.audit_log)
+    only = [Depends(require_admin(keyring))]
+    admin = APIRouter()
+    admin.include_router(keys_router(KeyStore(database), audit, keyring))
+    admin.include_router(usage_router(database, pricing), dependencies=only)
+    readings = recordings_router(recorder.store, lambda request: request.state.principal.key_id)
+    admin.include_router(readings, dependencies=only)
+    return admin

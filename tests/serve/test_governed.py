@@ -1,0 +1,275 @@
+"""The whole gateway with keys, budgets, ledger and records, on both databases; only the engine is a stub."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import openai
+import pytest
+from fixtures.stub_engine import SSE, Call, StubEngine
+
+from freehold.core.errors import ConfigError
+from freehold.core.settings import Settings, load_settings
+from freehold.serve.config import DeploymentConfig, parse_config
+from freehold.serve.engines.upstream import build_upstreams
+from freehold.serve.gateway import GatewayServer, new_event_loop, serve_gateway
+from freehold.serve.gateway.routing import RouteTable
+from freehold.serve.gateway.services import Services
+from freehold.serve.governing import check_governance, governance
+
+ADMIN = {"authorization": "Bearer an-admin-key-of-some-length"}
+CHAT = "/v1/chat/completions"
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": new_event_loop}
+
+
+async def _answer(call: Call) -> None:
+    """Three tokens for a prompt of seven, and `max_tokens` events where a stream is asked for."""
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    if call.target == "/tokenize":
+        await call.reply(b'{"count":7}')
+    elif call.json.get("stream"):
+        await call.start(content_type=SSE)
+        for _ in range(3):
+            await call.chunk(b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
+        await call.chunk(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
+        await call.end()
+    else:
+        message = {"role": "assistant", "content": "aaa"}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        await call.reply(
+            json.dumps({"id": "c", "object": "chat.completion", "choices": choices, "usage": usage}).encode()
+        )
+
+
+@dataclass
+class House:
+    """Replicas of one deployment on one database, and an administrator's client."""
+
+    config: DeploymentConfig
+    settings: Settings
+    engines: dict[str, StubEngine]
+    stack: AsyncExitStack
+    environ: dict[str, str]
+    admin: aiohttp.ClientSession = field(init=False)
+    gateways: list[GatewayServer] = field(default_factory=list)
+    services: list[Services] = field(default_factory=list)
+
+    async def replica(self) -> str:
+        """Start one more; its URL."""
+        services = await self.stack.enter_async_context(governance(self.config, self.settings, self.environ))
+        own = {name: engine for name, engine in self.engines.items() if not engine.leaves}
+        table = RouteTable(own, self.config.routes, build_upstreams(self.config, self.environ))
+        gateway = await self.stack.enter_async_context(serve_gateway(own, self.config.gateway, table, services))
+        self.gateways.append(gateway)
+        self.services.append(services)
+        return gateway.url
+
+    async def key(self, **fields: Any) -> tuple[str, str]:
+        """Id and secret of a new key."""
+        async with self.admin.post("/admin/v1/keys", json={"name": "test", **fields}) as answer:
+            assert answer.status == 201, await answer.text()
+            made = await answer.json()
+            return made["id"], made["key"]
+
+    async def usage(self, by: str = "model") -> list[dict[str, Any]]:
+        """The report, once everything has been written."""
+        for services in self.services:
+            assert services.ledger is not None
+            await services.ledger.flush()
+        async with self.admin.get("/admin/v1/usage", params={"by": by}) as answer:
+            assert answer.status == 200, await answer.text()
+            rows: list[dict[str, Any]] = (await answer.json())["data"]
+            return rows
+
+
+Build = Callable[..., Any]
+
+
+@pytest.fixture
+async def build(database_url: str) -> AsyncIterator[Build]:
+    """A house with one replica; keywords are top-level keys of its config."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**config: Any) -> House:
+            engine = await stack.enter_async_context(StubEngine("tiny", _answer).listening())
+            engine.context_tokens = 1000
+            models = {"tiny": {"engine": {"kind": "remote", "baseUrl": engine.base_url, "leaves": False}}}
+            gateway = {"port": 0, "auth": "keys", "adminKeyFrom": {"env": "ADMIN"}, "database": database_url}
+            gateway |= {"drainTimeoutS": 0}
+            parsed = parse_config({"models": models, "gateway": gateway, **config}, "The test's config")
+            environ = {"ADMIN": "an-admin-key-of-some-length", "CLOUD_KEY": "s3cret"}
+            house = House(parsed, load_settings(), {"tiny": engine}, stack, environ)
+            url = await house.replica()
+            house.admin = await stack.enter_async_context(aiohttp.ClientSession(url, headers=ADMIN))
+            return house
+
+        yield start
+
+
+def _bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+async def test_a_key_opens_the_door_and_only_as_far_as_its_scope(build: Build) -> None:
+    house = await build(routes={"alias": {"targets": {"tiny": 1}}})
+    url = house.gateways[0].url
+    _, secret = await house.key(routes=["alias"])
+    client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0)
+    messages: Any = [{"role": "user", "content": "hi"}]
+    assert (await client.chat.completions.create(model="alias", messages=messages)).choices[0].message.content == "aaa"
+    assert [model.id async for model in client.models.list()] == ["alias"]
+    with pytest.raises(openai.PermissionDeniedError, match="may not use 'tiny'"):
+        await client.chat.completions.create(model="tiny", messages=messages)
+    with pytest.raises(openai.AuthenticationError):
+        await client.with_options(api_key="fh-wrong").chat.completions.create(model="alias", messages=messages)
+    with pytest.raises(openai.AuthenticationError):
+        await client.with_options(api_key="fh-wrong").models.list()
+    await client.close()
+    async with aiohttp.ClientSession(url, headers={"x-api-key": secret}) as session:
+        async with session.post("/v1/messages", json={"model": "alias"}) as answer:
+            assert answer.status == 200
+        async with session.get("/admin/v1/keys") as answer:
+            assert answer.status == 403
+
+
+async def test_a_revoked_key_is_out_on_every_replica_and_its_stream_ends(build: Build) -> None:
+    house = await build()
+    other = await house.replica()
+    key_id, secret = await house.key()
+
+    async def endless(call: Call) -> None:
+        await call.start(content_type=SSE)
+        await call.chunk(b'data: {"choices":[]}\n\n')
+        await call.left.wait()
+
+    house.engines["tiny"].answer = endless
+    async with aiohttp.ClientSession(other, headers=_bearer(secret)) as session:
+        async with session.post(CHAT, json={"model": "tiny", "stream": True}) as stream:
+            await stream.content.readany()
+            async with house.admin.delete(f"/admin/v1/keys/{key_id}") as answer:
+                assert answer.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await asyncio.wait_for(stream.read(), 5)
+        async with session.post(CHAT, json={"model": "tiny"}) as answer:
+            assert answer.status == 401
+
+
+async def test_a_budget_is_reserved_before_and_settled_after(build: Build) -> None:
+    house = await build()
+    _, secret = await house.key(monthly_tokens=100)
+    async with aiohttp.ClientSession(house.gateways[0].url, headers=_bearer(secret)) as session:
+        for stream in (False, True):
+            body = {"model": "tiny", "stream": stream, "max_tokens": 5, "messages": MESSAGES}
+            async with session.post(CHAT, json=body) as answer:
+                assert answer.status == 200, await answer.text()
+                await answer.read()
+        # 80 tokens are left: 7 of the prompt, which only the engine can count, and 73 of an answer just fit.
+        for most, status in ((74, 429), (73, 200)):
+            body = {"model": "tiny", "max_tokens": most, "messages": MESSAGES}
+            async with session.post(CHAT, json=body) as answer:
+                assert answer.status == status, await answer.text()
+                if status == 429:
+                    error = (await answer.json())["error"]
+                    assert error["code"] == "insufficient_quota"
+                    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_who_leaves_gives_back_what_was_not_used(build: Build) -> None:
+    house = await build()
+    _, secret = await house.key(concurrent_requests=1, tokens_per_minute=100_000)
+    house.engines["tiny"].answer = _never
+    async with aiohttp.ClientSession(house.gateways[0].url, headers=_bearer(secret)) as session:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await session.post(CHAT, json={"model": "tiny", "max_tokens": 5})
+        house.engines["tiny"].answer = _answer
+        async with asyncio.timeout(10):
+            while True:
+                async with session.post(CHAT, json={"model": "tiny", "max_tokens": 5}) as answer:
+                    if answer.status == 200:
+                        assert answer.headers["x-ratelimit-limit-tokens"] == "100000"
+                        break
+                    assert answer.status == 429
+
+
+async def _never(call: Call) -> None:
+    await call.left.wait()
+
+
+async def test_usage_is_reported_by_team(build: Build) -> None:
+    closed = {"model": "gpt-4o-mini", "inputPrice": 1_000_000, "outputPrice": 2_000_000}
+    house = await build()
+    models = {
+        "tiny": {
+            "engine": {"kind": "remote", "baseUrl": "http://127.0.0.1:9"},
+            "replaces": closed,
+            "cost": {"gpuHour": 1},
+        }
+    }
+    house.config = parse_config({"models": models, "gateway": house.config.gateway.model_dump(by_alias=True)}, "x")
+    url = await house.replica()
+    for team in ("red", "blue"):
+        _, secret = await house.key(team=team)
+        async with aiohttp.ClientSession(url, headers=_bearer(secret)) as session:
+            async with session.post(CHAT, json={"model": "tiny", "stream": True}) as answer:
+                assert b"usage" not in await answer.read()
+    rows = {row["team"]: row for row in await house.usage("team")}
+    assert {team: (row["prompt_tokens"], row["completion_tokens"]) for team, row in rows.items()} == {
+        "red": (7, 3),
+        "blue": (7, 3),
+    }
+
+
+async def test_must_stay_sends_not_a_byte_outside_when_everything_at_home_has_failed(build: Build) -> None:
+    received: list[bytes] = []
+
+    async def sink(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(b"a connection")
+        received.append(await reader.read(65536))
+        body = b'{"choices":[]}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    outside = await asyncio.start_server(sink, "127.0.0.1", 0)
+    port = outside.sockets[0].getsockname()[1]
+    cloud = {"baseUrl": f"http://127.0.0.1:{port}", "apiKeyFrom": {"env": "CLOUD_KEY"}}
+    shadow = {"target": "cloud/gpt", "percent": 100}
+    route = {"targets": {"tiny": 1}, "fallback": ["cloud/gpt"], "shadow": shadow, "firstByteTimeoutS": 0.3}
+    house = await build(upstreams={"cloud": cloud}, routes={"r": route, "closed": {"targets": {"cloud/gpt": 1}}})
+    _, stays = await house.key()
+    _, leaves = await house.key(label="may-leave")
+
+    async def broken(call: Call) -> None:
+        call.die()
+
+    async with aiohttp.ClientSession(house.gateways[0].url) as session:
+        for trouble in (broken, _never):
+            house.engines["tiny"].answer = trouble
+            for path in (CHAT, "/v1/completions", "/v1/embeddings", "/v1/responses"):
+                for model in ("r", "closed"):
+                    async with session.post(
+                        path, json={"model": model, "stream": True}, headers=_bearer(stays)
+                    ) as answer:
+                        assert answer.status in (403, 502, 504)
+        await asyncio.sleep(0.3)
+        assert received == []
+        async with session.post(CHAT, json={"model": "r", "secret": 1}, headers=_bearer(leaves)) as answer:
+            assert answer.status == 200
+        assert any(b"authorization: Bearer s3cret" in data and b'"model": "gpt"' in data for data in received)
+        assert not any(leaves.encode() in data for data in received), "the caller's own key stays here"
+    outside.close()
+
+
+def test_offline_refuses_upstreams(home: object) -> None:
+    config = {"models": {"tiny": {"artifact": "a"}}, "upstreams": {"cloud": {"baseUrl": "https://closed.example"}}}
+    with pytest.raises(ConfigError, match=r"upstreams\.cloud"):
+        check_governance(parse_config(config, "It"), load_settings().with_offline(True), {})
