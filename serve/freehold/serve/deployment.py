@@ -12,8 +12,13 @@ from freehold.serve.config import DeploymentConfig, load_config, parse_config
 MODEL_OPTIONS = ("name", "dtype", "max_model_len")
 
 
-def from_file(path: Path, *, host: str | None, port: int | None, **model_options: Any) -> DeploymentConfig:
-    """The config file, with the listening address overridden. Raises UserError on options that only fit one model."""
+def from_file(
+    path: Path, *, host: str | None, port: int | None, workers: int | None = None, **model_options: Any
+) -> DeploymentConfig:
+    """The config file, but the gateway as the command line has it.
+
+    Raises UserError on options that only fit one model.
+    """
     given = [f"--{option.replace('_', '-')}" for option in MODEL_OPTIONS if model_options[option] is not None]
     if given:
         raise UserError(
@@ -22,7 +27,7 @@ def from_file(path: Path, *, host: str | None, port: int | None, **model_options
             next_step=f"Write it into {path}, under that model's `engine`.",
         )
     config = load_config(path)
-    changes = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    changes = _given({"host": host, "port": port, "workers": workers})
     return config.model_copy(update={"gateway": config.gateway.model_copy(update=changes)})
 
 
@@ -35,13 +40,14 @@ def from_model(
     name: str | None,
     dtype: str | None,
     max_model_len: int | None,
+    workers: int | None = None,
 ) -> DeploymentConfig:
     """A deployment of one model, pulled first when the store does not hold it."""
 
     def deployment(artifact_id: str, served_name: str) -> DeploymentConfig:
         engine = {"dtype": dtype, "maxModelLen": max_model_len}
         served = {"artifact": artifact_id, "engine": _given(engine)}
-        gateway = _given({"host": host, "port": port})
+        gateway = _given({"host": host, "port": port, "workers": workers})
         return parse_config({"models": {served_name: served}, "gateway": gateway}, "The command line")
 
     deployment("unknown-yet", name or "unknown-yet")  # a wrong option must not cost a pull

@@ -14,8 +14,12 @@ from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.fleet import Fleet, build_fleet
 from freehold.serve.engines.orphans import end_orphans
-from freehold.serve.gateway.server import GatewayServer, serve_gateway
+from freehold.serve.engines.upstream import build_upstreams
+from freehold.serve.gateway.routing import RouteTable
+from freehold.serve.gateway.server import serve_gateway
+from freehold.serve.governing import check_governance, governance
 from freehold.serve.logs import configure_logging
+from freehold.serve.workers.supervising import gateway_workers
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -23,6 +27,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def check_deployment(config: DeploymentConfig, settings: Settings) -> None:
     """Raise ConfigError listing everything that the config names and this machine lacks; start nothing."""
     build_fleet(config, settings, Store(settings.store_root), hint)
+    build_upstreams(config)
+    check_governance(config, settings)
 
 
 def run_deployment(config: DeploymentConfig, settings: Settings) -> None:
@@ -58,27 +64,52 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
         hint(f"Ended {len(ended)} engine process(es) whose `freehold serve` was killed.")
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
     try:
-        async with serve_gateway(fleet.engines, config.gateway) as gateway:
-            hint(f"Gateway on {gateway.url} (a model answers 503 until it is ready)")
+        opened = _gateway_here if config.gateway.workers == 1 else _gateway_of_workers
+        async with opened(fleet.engines, config, settings) as url:
+            hint(f"Gateway on {url} (a model answers 503 until it is ready)")
             await fleet.start()
-            yield Deployment(fleet, gateway)
+            yield Deployment(fleet, url)
     finally:
         await fleet.stop()
         hint("Stopped.")
 
 
+@asynccontextmanager
+async def _gateway_here(
+    engines: Mapping[str, Engine], config: DeploymentConfig, settings: Settings
+) -> AsyncIterator[str]:
+    """The URL of a gateway in this process."""
+    table = RouteTable(engines, config.routes, build_upstreams(config), _tell_rollback)
+    async with (
+        governance(config, settings) as services,
+        serve_gateway(engines, config.gateway, table, services) as gateway,
+    ):
+        yield gateway.url
+
+
+@asynccontextmanager
+async def _gateway_of_workers(
+    engines: Mapping[str, Engine], config: DeploymentConfig, settings: Settings
+) -> AsyncIterator[str]:
+    """The URL of a gateway of several processes."""
+    build_upstreams(config)  # what is wrong should show here, once, and not in each worker
+    check_governance(config, settings)
+    async with gateway_workers(engines, config, settings) as url:
+        yield url
+
+
+def _tell_rollback(route: str, reason: str) -> None:
+    hint(f"Route {route}: the canary was rolled back: {reason}")
+
+
 class Deployment:
     """Engines and the gateway in front of them, running."""
 
-    def __init__(self, fleet: Fleet, gateway: GatewayServer) -> None:
+    def __init__(self, fleet: Fleet, url: str) -> None:
         self._fleet = fleet
-        self._gateway = gateway
-        self._began = time.monotonic()
-
-    @property
-    def url(self) -> str:
+        self.url = url
         """Base URL of the gateway, without `/v1`."""
-        return self._gateway.url
+        self._began = time.monotonic()
 
     @property
     def engines(self) -> Mapping[str, Engine]:

@@ -12,6 +12,7 @@ app = typer.Typer()
 EXAMPLES = examples(
     "freehold serve",
     "freehold serve deployment.yaml --check",
+    "freehold serve deployment.yaml --workers 4",
     "freehold serve smollm2-135m-instruct --port 8080 --max-model-len 2048",
 )
 
@@ -23,6 +24,9 @@ def serve(
     ] = "freehold.yaml",
     host: Annotated[str | None, typer.Option(help="Address the gateway listens on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port the gateway listens on; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that share the port; one fills one core.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name that clients send; with MODEL only.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16; with MODEL only.")] = None,
     max_model_len: Annotated[int | None, typer.Option(help="Context window in tokens; with MODEL only.")] = None,
@@ -42,9 +46,20 @@ def serve(
 
     settings = load_settings().with_offline(offline)
     if Path(target).suffix in (".yaml", ".yml"):
-        config = from_file(Path(target), host=host, port=port, name=name, dtype=dtype, max_model_len=max_model_len)
+        config = from_file(
+            Path(target), host=host, port=port, workers=workers, name=name, dtype=dtype, max_model_len=max_model_len
+        )
     else:
-        config = from_model(target, settings, host=host, port=port, name=name, dtype=dtype, max_model_len=max_model_len)
+        config = from_model(
+            target,
+            settings,
+            host=host,
+            port=port,
+            workers=workers,
+            name=name,
+            dtype=dtype,
+            max_model_len=max_model_len,
+        )
     if check:
         check_deployment(config, settings)
         print(f"{target}: {len(config.models)} model(s), no problems")

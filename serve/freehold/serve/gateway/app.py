@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
+from freehold.core.errors import FreeholdError
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.endpoints import ENDPOINTS, RESPONSES_PREFIX, STORED_RESPONSE, Endpoint
 from freehold.serve.gateway.errors import Draining, MethodNotAllowed
 from freehold.serve.gateway.metrics import GatewayMetrics
+from freehold.serve.gateway.owners import ResponseOwners
 from freehold.serve.gateway.pages import create_pages
 from freehold.serve.gateway.pool import EnginePool
 from freehold.serve.gateway.relay import Relay
@@ -17,6 +20,8 @@ from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.services import NOTHING, Services
 
 _POLL_S = 0.02
+_LAST_WORDS_S = 3.0
+"""For engines to tell the usage of what was cut off."""
 _FAREWELL_S = 1.0
 """For the last error to reach a client; one that does not read would hold up the stop for ever."""
 
@@ -43,7 +48,10 @@ class Gateway:
         self.metrics = GatewayMetrics(engines)
         self.metrics.trials = {name: spec.trial for name, spec in table.routes.items() if spec.trial}
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
-        self._pages = create_pages(engines, self.metrics, self._relay)
+        self._siblings = services.siblings
+        self._pages = create_pages(engines, self.metrics, self._relay, services.admin, services.siblings)
+        if services.keyring is not None:
+            services.keyring.on_revoked = self._relay.cut_off
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -72,7 +80,16 @@ class Gateway:
         if scope["method"] != method:
             await self._relay.refuse(MethodNotAllowed(scope["method"], scope["path"], method), endpoint, send)
             return
+        if self._siblings is not None:
+            with suppress(FreeholdError):  # the relay refuses it in a moment, and then nobody need be asked
+                principal = await self._relay.identify(scope["headers"])
+                await self.owners.look_around(response_id, principal, self._siblings)
         await self._relay(endpoint, scope, receive, send, response_id)
+
+    @property
+    def owners(self) -> ResponseOwners:
+        """Who holds which stored response."""
+        return self._relay.owners
 
     @property
     def in_flight(self) -> int:
@@ -99,10 +116,14 @@ class Gateway:
         while self._relay.running and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(_POLL_S)
 
+    async def settled(self) -> None:
+        """Return when everything that clients have left is accounted for."""
+        await self._relay.winding.until_done()
+
     async def close(self) -> None:
         """Settle what is still open, and close the pool towards the engines."""
         await self._relay.shadows.close()
-        await self._relay.winding.until_done()
+        await self._relay.winding.give_up(_LAST_WORDS_S)
         pool, self._relay.pool = self._relay.pool, None
         if pool is not None:
             pool.close()

@@ -3,18 +3,25 @@
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from freehold.core.errors import NotFoundError
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.endpoints import Dialect, Endpoint
 from freehold.serve.gateway.principal import Principal
 
+if TYPE_CHECKING:
+    from freehold.serve.workers.siblings import Siblings
+
 _RESPONSE_ID = re.compile(rb'"id"\s*:\s*"(resp_[A-Za-z0-9_-]+)"')
 _REMEMBERED = 10_000
 
 
-class _Owner(NamedTuple):
+class Owner(msgspec.Struct, frozen=True):
+    """Which engine holds a stored response, and whose it is."""
+
     engine: str
     key_id: str
 
@@ -22,22 +29,36 @@ class _Owner(NamedTuple):
 class ResponseOwners:
     """Remembers who asked for a response and which engine holds it.
 
-    The memory is this process's, and bounded. Where no keys are asked for, an id it does not know goes to the engine if
-    there is just one; with keys nobody reads what is not known to be theirs.
+    The memory is this process's, and bounded; workers of one gateway ask each other. Where no keys are asked for, an id
+    it does not know goes to the engine if there is just one; with keys nobody reads what is not known to be theirs.
     """
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
-        self._owners: OrderedDict[str, _Owner] = OrderedDict()
+        self._owners: OrderedDict[str, Owner] = OrderedDict()
 
     def learn(self, endpoint: Endpoint, answer: bytes, engine: Engine, principal: Principal) -> None:
         """Take note of the id at the head of an answer to `POST /v1/responses`."""
         if endpoint.dialect is not Dialect.RESPONSES or (len(self._engines) == 1 and not principal.key_id):
             return
         if match := _RESPONSE_ID.search(answer, 0, 1024):
-            self._owners[match[1].decode()] = _Owner(engine.name, principal.key_id)
-            if len(self._owners) > _REMEMBERED:
-                self._owners.popitem(last=False)
+            self._remember(match[1].decode(), Owner(engine.name, principal.key_id))
+
+    def known(self, response_id: str) -> Owner | None:
+        """What this process knows of it."""
+        return self._owners.get(response_id)
+
+    async def look_around(self, response_id: str, principal: Principal, siblings: "Siblings") -> None:
+        """Learn from the other workers who holds it, where that is not known and matters."""
+        if response_id in self._owners or (len(self._engines) == 1 and not principal.key_id):
+            return
+        if owner := await siblings.owner(response_id):
+            self._remember(response_id, owner)
+
+    def _remember(self, response_id: str, owner: Owner) -> None:
+        self._owners[response_id] = owner
+        if len(self._owners) > _REMEMBERED:
+            self._owners.popitem(last=False)
 
     def owner(self, response_id: str, principal: Principal) -> Engine:
         """The engine that holds it. Raises NotFoundError, also for what is somebody else's."""

@@ -1,10 +1,10 @@
 """Everything that is not relayed: the list of models, health, readiness and metrics."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,16 +15,24 @@ from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway.endpoints import ENDPOINTS, Dialect
 from freehold.serve.gateway.errors import MethodNotAllowed, RequestError, UnknownPath, envelope, error_headers
+from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.openapi import openapi_document, operation_id
 from freehold.serve.gateway.relay import Relay
 from freehold.serve.gateway.routing import unknown_model
 from freehold.serve.gateway.validation import invalid_request
 
+if TYPE_CHECKING:
+    from freehold.serve.workers.siblings import Siblings
+
 CREATED = int(time.time())
 
 
 def create_pages(
-    engines: Mapping[str, Engine], exposition: Callable[[], Awaitable[bytes]], relay: Relay, admin: APIRouter | None
+    engines: Mapping[str, Engine],
+    metrics: GatewayMetrics,
+    relay: Relay,
+    admin: APIRouter | None,
+    siblings: "Siblings | None" = None,
 ) -> FastAPI:
     """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`."""
     pages = FastAPI(openapi_url=None, redirect_slashes=False, generate_unique_id_function=operation_id)
@@ -42,7 +50,8 @@ def create_pages(
 
     @pages.get("/metrics")
     async def show_metrics() -> Response:
-        return Response(await exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = metrics.render() if siblings is None else await siblings.exposition(metrics.render)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     document = cache(lambda: openapi_document(pages))  # at the first request: nobody waits for it at the start
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastapi import APIRouter
+
     from freehold.serve.gateway.keyring import KeyRing
     from freehold.serve.gateway.ledger import Ledger, Pricing
     from freehold.serve.gateway.media import MediaInliner
     from freehold.serve.gateway.quotas import QuotaBook
     from freehold.serve.gateway.tracing import GatewayTracer
     from freehold.serve.recording.recorder import Recorder
+    from freehold.serve.workers.siblings import Siblings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,10 @@ class Services:
     media: "MediaInliner | None" = None
     recorder: "Recorder | None" = None
     tracer: "GatewayTracer | None" = None
+    admin: "APIRouter | None" = None
+    """Everything under `/admin/v1`."""
+    siblings: "Siblings | None" = None
+    """The other processes of this gateway."""
 
 
 NOTHING = Services()
