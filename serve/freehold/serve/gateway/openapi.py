@@ -114,7 +114,7 @@ def _stored(about: Part) -> Part:
 def _operation(endpoint: Endpoint, about: Part) -> Part:
     contents: Part = {"application/json": {"schema": {"type": "object"}}}
     if about.get("streams"):
-        contents["text/event-stream"] = {"schema": {"type": "string"}}
+        contents["text/event-stream"] = {}  # events have no schema of the whole
     if about.get("texts"):
         contents["text/plain"] = {"schema": {"type": "string"}}
     envelope = _ANTHROPIC if endpoint.dialect is Dialect.ANTHROPIC else _OPENAI
