@@ -61,7 +61,7 @@ async def _run(config: DeploymentConfig, settings: Settings) -> None:
 async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator["Deployment"]:
     """A deployment that runs inside the block, and is drained and stopped at its end."""
     if ended := end_orphans():
-        hint(f"Ended {len(ended)} engine process(es) whose `freehold serve` was killed.")
+        hint(f"Ended {len(ended)} process(es) whose `freehold serve` was killed.")
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
     try:
         opened = _gateway_here if config.gateway.workers == 1 else _gateway_of_workers

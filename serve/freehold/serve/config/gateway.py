@@ -26,7 +26,8 @@ class GatewayConfig(ConfigModel):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=256)
-    """Processes that share the port; one fills one core."""
+    """Processes that share the port; one fills one core. Limits of keys hold for all together; each judges canaries,
+    bounds shadows and shares out engine time by its own requests, so costs by engine time are an upper bound."""
     auth: Literal["none", "keys"] = "none"
     """`keys` asks every request for a key of `freehold keys create`; `none` serves whoever reaches the port."""
     admin_key_from: SecretRef | None = None
