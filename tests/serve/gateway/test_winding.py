@@ -197,3 +197,27 @@ async def test_an_answer_that_was_complete_when_its_client_left_is_counted(
     await client.post(CHAT, json={"model": "tiny"})
     await _idle(client)
     assert await _metric(client, "freehold_completion_tokens_total") == 2
+
+
+async def test_a_refusal_that_comes_after_its_client_left_costs_nothing(
+    client: aiohttp.ClientSession, engine: StubEngine, gateway: GatewayServer
+) -> None:
+    seen = []
+    conclude = gateway.gateway._relay.winding._conclude
+    gateway.gateway._relay.winding._conclude = lambda attempt: (seen.append(attempt.tokens()), conclude(attempt))[0]
+    waiting: list[asyncio.Event] = []
+
+    async def refuse(call: Call) -> None:
+        if call.target.encode() == ABORT_PATH:
+            await call.reply(b"")
+            waiting[0].set()
+            return
+        waiting.append(asyncio.Event())
+        await waiting[0].wait()
+        await call.reply(b'{"error":{}}', 400)
+
+    engine.can_abort, engine.answer = True, refuse
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await client.post(CHAT, json={"model": "tiny"})
+    await _until(lambda: [(tuple(usage), estimated) for usage, estimated in seen], [((0, 0, 0), 0)])

@@ -97,6 +97,8 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
         "TRANSFORMERS_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
+        # Far longer than the gateway keeps an idle connection: the side that closes first never loses a request.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",
         "VLLM_LOGGING_COLOR": "0",
         "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
         # vLLM's progress bars and Python's buffered prints would reach the log late.

@@ -34,8 +34,6 @@ class Attempt:
     connection: EngineConnection | None = None
     is_asked: bool = False
     """The engine has, or may have, the request."""
-    is_refused: bool = False
-    """The engine answered, and with an error."""
     is_stopped: bool = False
     """It was aborted, and has told its usage after that."""
     is_final: bool = True
@@ -56,8 +54,9 @@ class Attempt:
                 return NOTHING_USED, 0
             # Of several prompts some may not have been read: only the engine knows which.
             return usage, usage.prompt or 0 if self.is_stopped and self.job.prompts > 1 else 0
+        is_refused = self.connection is not None and self.connection.status >= 400
         is_cut = self.exchange.is_cut_off or self.meter.events_seen
-        if not self.is_asked or self.is_refused or not is_cut or not self.job.endpoint.generates:
+        if not self.is_asked or is_refused or not is_cut or not self.job.endpoint.generates:
             return NOTHING_USED, 0
         estimate = Usage(len(self.job.body) // _BYTES_PER_TOKEN, self.meter.events_seen)
         return estimate, (estimate.prompt or 0) + (estimate.completion or 0)

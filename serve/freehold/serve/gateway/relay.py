@@ -200,7 +200,7 @@ class Relay:
 
     def _let_go(self, attempt: Attempt) -> None:
         connection = attempt.connection
-        if connection is None or connection.is_read or not connection.is_usable or attempt.is_refused:
+        if connection is None or connection.is_read or not connection.is_usable or connection.status >= 400:
             if connection is not None:
                 connection.finish()
             self.accounts.conclude(attempt)
@@ -223,7 +223,6 @@ class Relay:
             raise Unavailable(f"The engine of '{engine.name}' cannot be reached", why=reason) from error
         attempt.is_asked = True
         await connection.ask(request)
-        attempt.is_refused = connection.status >= 400
         if is_last and not holds_head:
             return b""
         if not is_last and (connection.status >= 500 or connection.status == 429):
