@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.gateway.workloads import MODEL
-
-KEY = "sk-bench"
+from bench.gateway.workloads import KEY, MODEL
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,12 @@ def set_up(contenders: Sequence[Contender], cache: Path) -> None:
         subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", *contender.packages], check=True)
 
 
-def _freehold(_: Path, port: int, engine_url: str, __: Path) -> list[str]:
-    return [sys.executable, "-m", "bench.gateway.house", str(port), engine_url]
+def _freehold(*layers: str) -> Callable[[Path, int, str, Path], list[str]]:
+    def command(_: Path, port: int, engine_url: str, scratch: Path) -> list[str]:
+        folder = scratch / ("-".join(layers) or "bare")
+        return [sys.executable, "-m", "bench.gateway.house", str(port), engine_url, str(folder), *layers]
+
+    return command
 
 
 def _proxy(_: Path, port: int, engine_url: str, __: Path) -> list[str]:
@@ -78,7 +80,7 @@ def _litellm(environment: Path, port: int, engine_url: str, scratch: Path) -> li
 FREEHOLD = "Freehold"
 
 CONTENDERS = (
-    Contender(FREEHOLD, _freehold),
+    Contender(FREEHOLD, _freehold("keys", "ledger", "limits"), authorization=KEY),
     Contender("vllm-router", _vllm_router, packages=("vllm-router==0.1.17",), executable="vllm-router"),
     Contender(
         "litellm[proxy]",
@@ -91,3 +93,12 @@ CONTENDERS = (
     ),
     Contender("FastAPI + httpx", _proxy),
 )
+
+LAYERS = (
+    Contender("Freehold, nothing on", _freehold(), authorization=KEY),
+    Contender("+ keys", _freehold("keys"), authorization=KEY),
+    Contender("+ ledger", _freehold("keys", "ledger"), authorization=KEY),
+    Contender(FREEHOLD, _freehold("keys", "ledger", "limits"), authorization=KEY),
+    Contender("100,000 keys", _freehold("keys", "ledger", "limits", "many-keys"), authorization=KEY),
+)
+"""What each layer of governance adds; the last is for comparison with the one before it."""

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 
 MODEL = "mock"
+KEY = "fh-" + "b" * 43
+"""What every client sends; it has the shape of one of Freehold's keys."""
 _FIGURES = re.compile(rb"chunks=(\d+) pace_ms=(\d+)")
 
 
