@@ -37,6 +37,7 @@ def main() -> int:
 
 
 async def _work() -> int:
+    report = _Reports()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -46,13 +47,25 @@ async def _work() -> int:
     fleet.show(await lines.readline())
     parent = _Parent(lines, fleet, stopping)
     try:
-        await _serve(order, fleet, parent, stopping)
+        await _serve(order, fleet, parent, stopping, report)
     except FreeholdError as error:
-        _report(failed=str(error))
+        report(failed=str(error))
         return error.exit_code
     finally:
         parent.forget()
     return 0
+
+
+class _Reports:
+    """Lines for the parent. Whatever else is printed goes to standard error."""
+
+    def __init__(self) -> None:
+        self._pipe = os.dup(1)
+        os.dup2(2, 1)
+
+    def __call__(self, **what: object) -> None:
+        with suppress(BrokenPipeError):  # the parent is gone, which is noticed elsewhere
+            os.write(self._pipe, json.dumps(what).encode() + b"\n")
 
 
 async def _standard_input() -> asyncio.StreamReader:
@@ -82,7 +95,9 @@ class _Parent:
         self._task.cancel()
 
 
-async def _serve(order: WorkerOrder, fleet: MirroredFleet, parent: _Parent, stopping: asyncio.Event) -> None:
+async def _serve(
+    order: WorkerOrder, fleet: MirroredFleet, parent: _Parent, stopping: asyncio.Event, report: _Reports
+) -> None:
     """Serve until the signal, or the parent's end."""
     config = order.config
     configure_logging(config.gateway.log_format, access_log=config.gateway.access_log)
@@ -94,16 +109,11 @@ async def _serve(order: WorkerOrder, fleet: MirroredFleet, parent: _Parent, stop
         server = GatewayServer(gateway, config.gateway, reuse_port=True)
         async with control_socket(gateway, siblings, folder.address(order.number)):
             await server.start()
-            _report(listening=True)
+            report(listening=True)
             try:
                 await stopping.wait()
             finally:
                 await server.stop(ORPHANED_GRACE_S if parent.is_gone else None)
-
-
-def _report(**what: object) -> None:
-    with suppress(BrokenPipeError):  # the parent is gone, which is noticed elsewhere
-        os.write(1, json.dumps(what).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,10 @@ class Workers:
     async def _live(self, number: int, first: asyncio.Future[None]) -> str:
         """One life of a worker; why it ended."""
         order = write_order(number, self._folder, self._settings, self._config)
-        worker = self._alive[number] = await WorkerProcess.start(order)
+        try:
+            worker = self._alive[number] = await WorkerProcess.start(order)
+        except OSError as error:  # no memory, too many processes: another moment may be better
+            return f"it cannot be started: {error}"
         if self._stopping.is_set():
             worker.drain()
         noticing = asyncio.create_task(self._notice(number, worker, first))
