@@ -262,6 +262,14 @@ def test_a_lone_surrogate_is_written_all_the_same() -> None:
     assert read is not None and read.response == {"text": "?"}
 
 
+@pytest.mark.parametrize("text", ['{"\\ud83d": {"\\ud83d": [{"\\ud83d": 1}]}}', '{"a":' * 400 + "1" + "}" * 400])
+def test_whatever_json_was_sent_is_written_and_read(text: str) -> None:
+    exchange = recorded(request=json.loads(text))
+    read = RecordedExchange.from_line(exchange.to_line())
+    assert read is not None
+    assert json.dumps(read.request) == json.dumps(json.loads(text)).replace("\\ud83d", "?")
+
+
 @pytest.mark.parametrize("line", [b"", b"null", b"[]", b'{"id": 1}', b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_record_is_none(line: bytes) -> None:
     assert RecordedExchange.from_line(line) is None

@@ -51,6 +51,13 @@ def test_one_record(store: RecordingStore, client: TestClient) -> None:
     assert client.get(f"{URL}/nonsense").status_code == 400
 
 
+def test_a_record_of_any_depth_is_shown(store: RecordingStore, client: TestClient) -> None:
+    exchange = recorded(request=json.loads('{"a":' * 400 + "1" + "}" * 400))
+    store.append([exchange])
+    answer = client.get(f"{URL}/{exchange.id}")
+    assert (answer.headers["content-type"], answer.json()["request"]) == ("application/json", exchange.request)
+
+
 def test_the_export_is_one_record_a_line(store: RecordingStore, client: TestClient) -> None:
     answers = [recorded(), recorded()]
     store.append([*answers, recorded(kind="shadow")])

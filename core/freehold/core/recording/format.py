@@ -64,9 +64,16 @@ class RecordedExchange(BaseModel):
         """The day (UTC) whose file holds it."""
         return day_of_id(self.id)
 
+    def document(self) -> dict[str, Any]:
+        """The exchange as JSON has it."""
+        # pydantic refuses what a client may send: a depth of over 255, and keys with a lone surrogate.
+        bodies = {"request": self.request, "response": self.response}
+        dumped = self.model_dump(mode="json", exclude=set(bodies)) | bodies
+        return {name: dumped[name] for name in type(self).model_fields}
+
     def to_line(self) -> bytes:
         """One line of JSON, with its newline."""
-        document = self.model_dump(mode="json")
+        document = self.document()
         # A lone surrogate, which JSON can escape, has no UTF-8: it becomes a question mark.
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from freehold.core.errors import UserError
 from freehold.core.recording import Filter, Kind, RecordingStore, parse_day
 
 NDJSON = "application/x-ndjson"
+JSON_OBJECT: dict[str, Any] = {"content": {"application/json": {"schema": {"type": "object"}}}}
 
 
 def recordings_router(store: RecordingStore, reader_of: Callable[[Request], str]) -> APIRouter:
@@ -52,9 +53,10 @@ def recordings_router(store: RecordingStore, reader_of: Callable[[Request], str]
         headers = {"x-freehold-records": str(reading.count), "x-freehold-skipped-lines": str(reading.skipped)}
         return StreamingResponse(lines, media_type=NDJSON, headers=headers)
 
-    @router.get("/{identifier}")
-    def show_recording(request: Request, identifier: str) -> dict[str, Any]:
-        return store.get(reader_of(request), identifier).model_dump(mode="json")
+    @router.get("/{identifier}", response_class=Response, responses={200: JSON_OBJECT})
+    def show_recording(request: Request, identifier: str) -> Response:
+        # Not as an object: FastAPI copies those by recursion, and this one may be of any depth.
+        return Response(store.get(reader_of(request), identifier).to_line(), media_type="application/json")
 
     return router
 

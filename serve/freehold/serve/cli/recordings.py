@@ -87,7 +87,7 @@ def _row(file: "DayFile") -> dict[str, Any]:
 @app.command(epilog=examples("freehold recordings show 01890a5d-ac96-774b-bcce-b302099a8057"))
 def show(identifier: Annotated[str, typer.Argument(metavar="ID", help="Id of one record, as in an export.")]) -> None:
     """Print one record as JSON."""
-    print_json(_store().get(_reader(), identifier).model_dump(mode="json"))
+    print_json(_store().get(_reader(), identifier).document())
 
 
 @app.command(
