@@ -5,7 +5,7 @@ bytes: no token of a byte-level vocabulary is shorter, and what a template adds 
 bound costs nothing; only where it does not fit is the engine asked to count (`POST /tokenize`).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.errors import OverLimit, UnknownKey
@@ -84,11 +84,15 @@ def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
     document, context = request.document, engine.context_tokens
     given = next((document[name] for name in _OUTPUT_FIELDS if _is_count(document.get(name))), None)
     output = min(given, _COUNTLESS) if given is not None else context or UNBOUNDED_OUTPUT
-    answers = max([1, *(document[name] for name in ("n", "best_of") if _is_count(document.get(name)))])
-    answers = min(answers, _COUNTLESS) * _prompts(document)
+    answers = _answers(document) if "n" in document or "best_of" in document or "prompt" in document else 1
     tokens: int = prompt + output * answers
     # A prompt together with one answer fits the context, or the engine refuses it.
     return tokens if context is None else min(tokens, context * answers)
+
+
+def _answers(document: dict[str, Any]) -> int:
+    several: list[int] = [document[name] for name in ("n", "best_of") if _is_count(document.get(name))]
+    return min(max([1, *several]), _COUNTLESS) * _prompts(document)
 
 
 def _prompts(document: dict[str, object]) -> int:

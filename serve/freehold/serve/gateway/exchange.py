@@ -9,6 +9,7 @@ from freehold.core.errors import FreeholdError
 from freehold.serve.gateway.endpoints import Endpoint
 from freehold.serve.gateway.errors import send_error, stream_event
 from freehold.serve.gateway.headers import RawHeaders
+from freehold.serve.gateway.http.cycle import WHEN_GONE
 from freehold.serve.gateway.metrics import CLIENT_LEFT
 from freehold.serve.gateway.principal import ANONYMOUS
 from freehold.serve.gateway.tape import Tape
@@ -76,13 +77,24 @@ class Exchange:
         return self.client_left or self.abort_error is not None
 
     def watch(self, receive: Receive) -> None:
-        """Cancel the calling task when the client leaves: an ASGI server tells it to whoever receives, not on send."""
+        """Cancel the calling task when the client leaves.
+
+        An ASGI server tells it to whoever receives, not on send; our own calls back.
+        """
         self._task = asyncio.current_task()
+        when_gone = self.scope.get("extensions", {}).get(WHEN_GONE)
+        if when_gone is not None:
+            when_gone(self._leave)
+            return
         self._watcher = asyncio.get_running_loop().create_task(_client_leaves(receive))
         self._watcher.add_done_callback(self._on_client_left)
 
     def _on_client_left(self, watcher: asyncio.Task[None]) -> None:
-        if not (self._over or watcher.cancelled()):
+        if not watcher.cancelled():
+            self._leave()
+
+    def _leave(self) -> None:
+        if not self._over:
             self.client_left = True
             self._cancel()
 

@@ -6,12 +6,10 @@ from typing import NamedTuple
 _USAGE = b'"usage"'
 # Inside a JSON string the quotes would be escaped, so text that talks of usage cannot match.
 _OPENING = re.compile(rb'"usage"\s*:\s*\{')
-_NUMBER = re.compile(rb"\s*:\s*(\d+)")
-_PROMPT = (b'"prompt_tokens"', b'"input_tokens"')
-_COMPLETION = (b'"completion_tokens"', b'"output_tokens"')
-_CACHED = (b'"cached_tokens"', b'"cache_read_input_tokens"')
-_BESIDE = (b'"cache_read_input_tokens"', b'"cache_creation_input_tokens"')
-"""Anthropic counts these beside `input_tokens`, everybody else inside."""
+_COUNT = re.compile(
+    rb'"(prompt_tokens|input_tokens|completion_tokens|output_tokens|cached_tokens|cache_read_input_tokens'
+    rb'|cache_creation_input_tokens)"\s*:\s*(\d+)'
+)
 _REACH = 2048
 """A usage object with every detail an API has today is a quarter of this."""
 
@@ -30,16 +28,18 @@ def last_usage(data: bytes) -> Usage | None:
     position = len(data)
     while (position := data.rfind(_USAGE, 0, position)) >= 0:
         if _OPENING.match(data, position):
-            prompt, completion, cached = (_number(data, each, position) for each in (_PROMPT, _COMPLETION, _CACHED))
-            if prompt is not None:
-                prompt += sum(_number(data, (name,), position) or 0 for name in _BESIDE)
-            return Usage(prompt, completion, cached)
+            return _counts(data[position : position + _REACH])
     return None
 
 
-def _number(data: bytes, names: tuple[bytes, ...], start: int) -> int | None:
-    for name in names:
-        position = data.find(name, start, start + _REACH)
-        if position >= 0 and (match := _NUMBER.match(data, position + len(name))):
-            return int(match[1])
-    return None
+def _counts(text: bytes) -> Usage:
+    found: dict[bytes, int] = {}
+    for name, number in _COUNT.findall(text):
+        found.setdefault(name, int(number))  # the first: what follows the object is something else
+    prompt = found.get(b"prompt_tokens", found.get(b"input_tokens"))
+    completion = found.get(b"completion_tokens", found.get(b"output_tokens"))
+    read, created = found.get(b"cache_read_input_tokens"), found.get(b"cache_creation_input_tokens")
+    if prompt is not None:
+        # Anthropic counts these beside `input_tokens`, everybody else inside.
+        prompt += (read or 0) + (created or 0)
+    return Usage(prompt, completion, found.get(b"cached_tokens", read))
