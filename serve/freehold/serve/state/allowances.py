@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from freehold.serve.state.database import now
 from freehold.serve.state.tables import AllowanceRow, LeaseRow
 
-LOCK_TIMEOUT = "1000"
+LOCK_TIMEOUT = "3000"
 """Milliseconds. Whoever waits longer takes the database for unavailable, and goes on without it."""
 IDLE_TIMEOUT = "5000"
 """Milliseconds until the server ends the transaction of a replica that lost its network in the middle of it."""

@@ -43,8 +43,8 @@ class Account:
         self.turns_at = 0.0
         """Monotonic time at which a window ends."""
         self.used_at = 0.0
-        self.answer: asyncio.Future[bool] | None = None
-        """Of the database, if it is being asked for this key: whether it came."""
+        self.answer: asyncio.Future[None] | None = None
+        """Done when the database has answered, or has failed to; none if it is not being asked for this key."""
         self.waiting: asyncio.Event | None = None
         """Set at the next change for the better, if anybody waits for one."""
         self.is_watched = False

@@ -16,6 +16,8 @@ from freehold.serve.gateway.quotas.refusal import refusal, refusal_for_ever
 from freehold.serve.gateway.quotas.reservation import Reservation
 from freehold.serve.state.database import Database
 
+SLOW_S = 3.0
+"""A database that takes longer is taken for absent. Not less, or limits would not be hard where it is merely busy."""
 PATIENCE_S = 1.5
 """How long a request waits for other replicas to give back what they do not use."""
 
@@ -39,6 +41,7 @@ class QuotaBook:
         *,
         lease_s: float = 30.0,
         sync_s: float = 0.5,
+        slow_s: float = SLOW_S,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -50,7 +53,7 @@ class QuotaBook:
         self._portfolio = Portfolio(is_alone=database is None)
         self._courier: Courier | None = None
         if database is not None:
-            line = DatabaseLine(database, monotonic)
+            line = DatabaseLine(database, monotonic, slow_s)
             self._courier = Courier(
                 line, self._portfolio, self._clock, replica_id=replica_id, lease_s=lease_s, sync_s=sync_s
             )
@@ -92,14 +95,13 @@ class QuotaBook:
             account = self._accounts[key_id] = Account(key_id, self._clock, self._portfolio, self._hurry)
         amounts = reserved(tokens, money)
         until = self._monotonic() + PATIENCE_S
-        is_answered = True
         while True:
             now = self._open(account, limits)
             self._check_possible(account, amounts)
             if reservation := account.take(amounts, now):
                 return reservation
             short = list(account.short(amounts))
-            if self._courier is None or self._courier.is_away or not is_answered:
+            if self._courier is None or self._courier.is_away:
                 if any(self._portfolio.lend(allotment) for allotment, _ in short):
                     continue
                 raise refusal(account.allotments, short, amounts, self._clock)
@@ -109,7 +111,7 @@ class QuotaBook:
             if pause_s:
                 await account.change(pause_s)
             else:
-                is_answered = await self._courier.ask(account, amounts)
+                await self._courier.ask(account, amounts)
 
     def _open(self, account: Account, limits: Limits) -> float:
         """Bring the account up to date. Returns the monotonic time."""
@@ -135,14 +137,13 @@ class QuotaBook:
 
 
 def _pause_s(short: Iterable[tuple[Allotment, int]], now: float, until: float) -> float | None:
-    """How long not to ask the database, since it has just said no; None for giving up."""
+    """How long not to ask the database, since it has just said no; None for asking no more."""
     blocked = [
         allotment for allotment, lacking in short if lacking >= allotment.lacked and now < allotment.ask_again_at
     ]
-    if any(now < allotment.refused_until for allotment in blocked):
-        return None
     if now >= until:
         for allotment in blocked:
             allotment.refuse_for_now(now)
+    if now >= until or any(now < allotment.refused_until for allotment in blocked):
         return None
     return max((min(allotment.ask_again_at, until) - now for allotment in blocked), default=0.0)

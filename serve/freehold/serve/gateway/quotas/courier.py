@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from freehold.serve.gateway.quotas.account import Account
 from freehold.serve.gateway.quotas.clock import WindowClock
 from freehold.serve.gateway.quotas.errand import Errand, acquire, visit
-from freehold.serve.gateway.quotas.line import SLOW_S, DatabaseLine
+from freehold.serve.gateway.quotas.line import DatabaseLine
 from freehold.serve.gateway.quotas.meters import Amounts
 from freehold.serve.gateway.quotas.portfolio import Portfolio
 from freehold.serve.state import quotas
@@ -62,15 +62,13 @@ class Courier:
         """The database does not answer."""
         return self._line.is_away
 
-    async def ask(self, account: Account, amounts: Amounts) -> bool:
-        """Have the database asked for what the account lacks of these amounts. Returns whether it answered in time."""
+    async def ask(self, account: Account, amounts: Amounts) -> None:
+        """Have the database asked for what the account lacks of these amounts, and wait for what comes of it."""
         if account.answer is None:
             account.answer = asyncio.get_running_loop().create_future()
             self._asked[account] = amounts
             self._wake.set()
-        answer = account.answer
-        done, _ = await asyncio.wait({answer}, timeout=SLOW_S)
-        return bool(done) and answer.result()
+        await asyncio.wait({account.answer}, timeout=self._line.slow_s)
 
     def hurry(self) -> None:
         """Visit the database soon: somebody waits for what is given back."""
@@ -128,8 +126,7 @@ class Courier:
                 self._fail(asked)
                 return
         for account in asked:
-            _answer(account, came=True)
-            account.watch()
+            _answered(account)
 
     async def _lease(self, asked: dict[Account, Amounts]) -> None:
         now = self._clock.monotonic()
@@ -191,12 +188,14 @@ class Courier:
         """Whoever asked goes on without the database."""
         self._due_at = self._clock.monotonic() + self._line.pause_s
         for account in (*asked, *self._asked):
-            _answer(account, came=False)
+            _answered(account)
         self._asked.clear()
 
 
-def _answer(account: Account, *, came: bool) -> None:
-    answer, account.answer = account.answer, None
-    if answer is not None and not answer.done():
-        answer.set_result(came)
+def _answered(account: Account) -> None:
+    """Whoever asked may look again, and so may those who wait for others to give back."""
+    if account.answer is not None:
+        account.answer.set_result(None)
+        account.answer = None
     account.wake()
+    account.watch()

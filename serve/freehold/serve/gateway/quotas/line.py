@@ -11,8 +11,6 @@ from freehold.serve.state.database import Database, DatabaseUnavailable
 Result = TypeVar("Result")
 log = logging.getLogger("freehold.gateway")
 
-SLOW_S = 1.0
-"""A call that takes longer is as good as none: nobody waits for it."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 
@@ -20,7 +18,9 @@ LONGEST_PAUSE_S = 2.0
 class DatabaseLine:
     """Calls are made one after the other, so that their answers arrive in the order in which things happened."""
 
-    def __init__(self, database: Database, monotonic: Callable[[], float]) -> None:
+    def __init__(self, database: Database, monotonic: Callable[[], float], slow_s: float) -> None:
+        self.slow_s = slow_s
+        """A call that takes longer is as good as none: nobody waits for it."""
         self._database = database
         self._monotonic = monotonic
         self._began: float | None = None
@@ -37,7 +37,7 @@ class DatabaseLine:
     @property
     def is_away(self) -> bool:
         """The last call failed, or the present one takes too long: go on without the database."""
-        return self._pause_s > 0 or (self._began is not None and self._monotonic() - self._began > SLOW_S)
+        return self._pause_s > 0 or (self._began is not None and self._monotonic() - self._began > self.slow_s)
 
     @property
     def pause_s(self) -> float:
