@@ -156,13 +156,22 @@ async def test_a_killed_worker_is_replaced_and_its_numbers_remain(home: Path, en
 
 
 @pytest.mark.slow
-async def test_no_worker_outlives_a_killed_parent_for_the_sake_of_a_stream(home: Path, engine: StubEngine) -> None:
+@pytest.mark.parametrize("is_draining", [False, True])
+async def test_no_worker_outlives_a_killed_parent_for_the_sake_of_a_stream(
+    home: Path, engine: StubEngine, is_draining: bool
+) -> None:
     engine.answer = SlowStream()
     async with serving(home, 2, engine) as front, aiohttp.ClientSession(front.url) as client:
         workers = front.workers
         assert len(workers) == 2
-        await client.post(CHAT, json={"model": "tiny", "stream": True})
+        response = await client.post(CHAT, json={"model": "tiny", "stream": True})
+        if is_draining:
+            front.process.process.send_signal(signal.SIGTERM)
+            await front.until("Draining")
+            await _until(lambda: _is_draining(front))
         front.process.process.kill()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
         assert await asyncio.to_thread(all_gone, workers, 20)
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.mirrored import MirroredFleet
 from freehold.serve.engines.upstream import build_upstreams
-from freehold.serve.gateway import GatewayServer, create_gateway, new_event_loop
+from freehold.serve.gateway import Gateway, GatewayServer, create_gateway, new_event_loop
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.governing import governance
 from freehold.serve.logs import configure_logging
@@ -78,7 +78,7 @@ class _Parent:
     """Listens to the parent, and notices its end."""
 
     def __init__(self, lines: asyncio.StreamReader, fleet: MirroredFleet, stopping: asyncio.Event) -> None:
-        self.is_gone = False
+        self.gone = asyncio.Event()
         self._lines = lines
         self._fleet = fleet
         self._stopping = stopping
@@ -87,7 +87,7 @@ class _Parent:
     async def _listen(self) -> None:
         while (line := await self._lines.readline()).endswith(b"\n"):
             self._fleet.show(line)
-        self.is_gone = True
+        self.gone.set()
         signal.alarm(ORPHANED_LIMIT_S)
         self._stopping.set()
 
@@ -109,11 +109,19 @@ async def _serve(
         server = GatewayServer(gateway, config.gateway, reuse_port=True)
         async with control_socket(gateway, siblings, folder.address(order.number)):
             await server.start()
+            hurrying = asyncio.create_task(_hurry(parent, gateway))
             report(listening=True)
             try:
                 await stopping.wait()
             finally:
-                await server.stop(ORPHANED_GRACE_S if parent.is_gone else None)
+                await server.stop()
+                hurrying.cancel()
+
+
+async def _hurry(parent: _Parent, gateway: Gateway) -> None:
+    """Cut a drain short whose parent goes before its end."""
+    await parent.gone.wait()
+    await gateway.drain(ORPHANED_GRACE_S)
 
 
 if __name__ == "__main__":
