@@ -17,6 +17,7 @@ from freehold.serve.gateway.pages import create_pages
 from freehold.serve.gateway.pool import EnginePool
 from freehold.serve.gateway.relay import Relay
 from freehold.serve.gateway.routing import RouteTable
+from freehold.serve.gateway.service_metrics import ServiceMetrics
 from freehold.serve.gateway.services import NOTHING, Services
 
 _POLL_S = 0.02
@@ -47,6 +48,7 @@ class Gateway:
     ) -> None:
         self.metrics = GatewayMetrics(engines)
         self.metrics.trials = {name: spec.trial for name, spec in table.routes.items() if spec.trial}
+        self.metrics.add(ServiceMetrics(services))
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
         self._siblings = services.siblings
         self._pages = create_pages(engines, self.metrics, self._relay, services.admin, services.siblings)

@@ -100,6 +100,10 @@ class GatewayMetrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    def add(self, collector: Collector) -> None:
+        """Show these numbers too."""
+        self._registry.register(collector)
+
     def of(self, model: str) -> ModelMetrics:
         """The numbers of a model that an engine has (or ""): a client's text must not become a label."""
         metrics = self._models.get(model)
