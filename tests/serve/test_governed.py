@@ -1,93 +1,25 @@
 """The whole gateway with keys, budgets, ledger and records, on both databases; only the engine is a stub."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import openai
 import pytest
-from fixtures.stub_engine import SSE, Call, StubEngine
+from fixtures.house import CHAT, MESSAGES, House, answer_three, bearer, open_house
+from fixtures.stub_engine import SSE, Call
 
 from freehold.core.errors import ConfigError
-from freehold.core.settings import Settings, load_settings
-from freehold.serve.config import DeploymentConfig, parse_config
-from freehold.serve.engines.upstream import build_upstreams
-from freehold.serve.gateway import GatewayServer, new_event_loop, serve_gateway
-from freehold.serve.gateway.routing import RouteTable
-from freehold.serve.gateway.services import Services
-from freehold.serve.governing import check_governance, governance
-
-ADMIN = {"authorization": "Bearer an-admin-key-of-some-length"}
-CHAT = "/v1/chat/completions"
-MESSAGES = [{"role": "user", "content": "hello"}]
+from freehold.core.settings import load_settings
+from freehold.serve.config import parse_config
+from freehold.serve.gateway import new_event_loop
+from freehold.serve.governing import check_governance
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": new_event_loop}
-
-
-async def _answer(call: Call) -> None:
-    """Three tokens for a prompt of seven, and `max_tokens` events where a stream is asked for."""
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    if call.target == "/tokenize":
-        await call.reply(b'{"count":7}')
-    elif call.json.get("stream"):
-        await call.start(content_type=SSE)
-        for _ in range(3):
-            await call.chunk(b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
-        await call.chunk(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
-        await call.end()
-    else:
-        message = {"role": "assistant", "content": "aaa"}
-        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        await call.reply(
-            json.dumps({"id": "c", "object": "chat.completion", "choices": choices, "usage": usage}).encode()
-        )
-
-
-@dataclass
-class House:
-    """Replicas of one deployment on one database, and an administrator's client."""
-
-    config: DeploymentConfig
-    settings: Settings
-    engines: dict[str, StubEngine]
-    stack: AsyncExitStack
-    environ: dict[str, str]
-    admin: aiohttp.ClientSession = field(init=False)
-    gateways: list[GatewayServer] = field(default_factory=list)
-    services: list[Services] = field(default_factory=list)
-
-    async def replica(self) -> str:
-        """Start one more; its URL."""
-        services = await self.stack.enter_async_context(governance(self.config, self.settings, self.environ))
-        own = {name: engine for name, engine in self.engines.items() if not engine.leaves}
-        table = RouteTable(own, self.config.routes, build_upstreams(self.config, self.environ))
-        gateway = await self.stack.enter_async_context(serve_gateway(own, self.config.gateway, table, services))
-        self.gateways.append(gateway)
-        self.services.append(services)
-        return gateway.url
-
-    async def key(self, **fields: Any) -> tuple[str, str]:
-        """Id and secret of a new key."""
-        async with self.admin.post("/admin/v1/keys", json={"name": "test", **fields}) as answer:
-            assert answer.status == 201, await answer.text()
-            made = await answer.json()
-            return made["id"], made["key"]
-
-    async def usage(self, by: str = "model") -> list[dict[str, Any]]:
-        """The report, once everything has been written."""
-        for services in self.services:
-            assert services.ledger is not None
-            await services.ledger.flush()
-        async with self.admin.get("/admin/v1/usage", params={"by": by}) as answer:
-            assert answer.status == 200, await answer.text()
-            rows: list[dict[str, Any]] = (await answer.json())["data"]
-            return rows
 
 
 Build = Callable[..., Any]
@@ -99,23 +31,9 @@ async def build(database_url: str) -> AsyncIterator[Build]:
     async with AsyncExitStack() as stack:
 
         async def start(**config: Any) -> House:
-            engine = await stack.enter_async_context(StubEngine("tiny", _answer).listening())
-            engine.context_tokens = 1000
-            models = {"tiny": {"engine": {"kind": "remote", "baseUrl": engine.base_url, "leaves": False}}}
-            gateway = {"port": 0, "auth": "keys", "adminKeyFrom": {"env": "ADMIN"}, "database": database_url}
-            gateway |= {"drainTimeoutS": 0}
-            parsed = parse_config({"models": models, "gateway": gateway, **config}, "The test's config")
-            environ = {"ADMIN": "an-admin-key-of-some-length", "CLOUD_KEY": "s3cret"}
-            house = House(parsed, load_settings(), {"tiny": engine}, stack, environ)
-            url = await house.replica()
-            house.admin = await stack.enter_async_context(aiohttp.ClientSession(url, headers=ADMIN))
-            return house
+            return await open_house(stack, database_url, **config)
 
         yield start
-
-
-def _bearer(secret: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {secret}"}
 
 
 async def test_a_key_opens_the_door_and_only_as_far_as_its_scope(build: Build) -> None:
@@ -151,7 +69,7 @@ async def test_a_revoked_key_is_out_on_every_replica_and_its_stream_ends(build: 
         await call.left.wait()
 
     house.engines["tiny"].answer = endless
-    async with aiohttp.ClientSession(other, headers=_bearer(secret)) as session:
+    async with aiohttp.ClientSession(other, headers=bearer(secret)) as session:
         async with session.post(CHAT, json={"model": "tiny", "stream": True}) as stream:
             await stream.content.readany()
             async with house.admin.delete(f"/admin/v1/keys/{key_id}") as answer:
@@ -165,7 +83,7 @@ async def test_a_revoked_key_is_out_on_every_replica_and_its_stream_ends(build: 
 async def test_a_budget_is_reserved_before_and_settled_after(build: Build) -> None:
     house = await build()
     _, secret = await house.key(monthly_tokens=100)
-    async with aiohttp.ClientSession(house.gateways[0].url, headers=_bearer(secret)) as session:
+    async with aiohttp.ClientSession(house.gateways[0].url, headers=bearer(secret)) as session:
         for stream in (False, True):
             body = {"model": "tiny", "stream": stream, "max_tokens": 5, "messages": MESSAGES}
             async with session.post(CHAT, json=body) as answer:
@@ -186,11 +104,11 @@ async def test_who_leaves_gives_back_what_was_not_used(build: Build) -> None:
     house = await build()
     _, secret = await house.key(concurrent_requests=1, tokens_per_minute=100_000)
     house.engines["tiny"].answer = _never
-    async with aiohttp.ClientSession(house.gateways[0].url, headers=_bearer(secret)) as session:
+    async with aiohttp.ClientSession(house.gateways[0].url, headers=bearer(secret)) as session:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await session.post(CHAT, json={"model": "tiny", "max_tokens": 5})
-        house.engines["tiny"].answer = _answer
+        house.engines["tiny"].answer = answer_three
         async with asyncio.timeout(10):
             while True:
                 async with session.post(CHAT, json={"model": "tiny", "max_tokens": 5}) as answer:
@@ -218,9 +136,11 @@ async def test_usage_is_reported_by_team(build: Build) -> None:
     url = await house.replica()
     for team in ("red", "blue"):
         _, secret = await house.key(team=team)
-        async with aiohttp.ClientSession(url, headers=_bearer(secret)) as session:
-            async with session.post(CHAT, json={"model": "tiny", "stream": True}) as answer:
-                assert b"usage" not in await answer.read()
+        async with (
+            aiohttp.ClientSession(url, headers=bearer(secret)) as session,
+            session.post(CHAT, json={"model": "tiny", "stream": True}) as answer,
+        ):
+            assert b"usage" not in await answer.read()
     rows = {row["team"]: row for row in await house.usage("team")}
     assert {team: (row["prompt_tokens"], row["completion_tokens"]) for team, row in rows.items()} == {
         "red": (7, 3),
@@ -257,12 +177,12 @@ async def test_must_stay_sends_not_a_byte_outside_when_everything_at_home_has_fa
             for path in (CHAT, "/v1/completions", "/v1/embeddings", "/v1/responses"):
                 for model in ("r", "closed"):
                     async with session.post(
-                        path, json={"model": model, "stream": True}, headers=_bearer(stays)
+                        path, json={"model": model, "stream": True}, headers=bearer(stays)
                     ) as answer:
                         assert answer.status in (403, 502, 504)
         await asyncio.sleep(0.3)
         assert received == []
-        async with session.post(CHAT, json={"model": "r", "secret": 1}, headers=_bearer(leaves)) as answer:
+        async with session.post(CHAT, json={"model": "r", "secret": 1}, headers=bearer(leaves)) as answer:
             assert answer.status == 200
         assert any(b"authorization: Bearer s3cret" in data and b'"model": "gpt"' in data for data in received)
         assert not any(leaves.encode() in data for data in received), "the caller's own key stays here"
