@@ -7,14 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends
-
 from freehold.core.errors import ConfigError
 from freehold.core.settings import Settings
-from freehold.serve.admin.access import require_admin
-from freehold.serve.admin.keys import keys_router
-from freehold.serve.admin.recordings import recordings_router
-from freehold.serve.admin.usage import usage_router
+from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
@@ -77,7 +72,7 @@ async def governance(
             media=media,
             recorder=recorder,
             tracer=tracer,
-            admin=_admin(database, keyring, pricing, recorder, settings),
+            admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log)),
         )
 
 
@@ -119,15 +114,3 @@ def _recorder(config: DeploymentConfig, settings: Settings, stack: AsyncExitStac
     recorder.start()
     stack.push_async_callback(asyncio.to_thread, recorder.stop)
     return recorder
-
-
-def _admin(database: Database, keyring: KeyRing, pricing: Pricing, recorder: Recorder, settings: Settings) -> APIRouter:
-    """Everything under `/admin/v1`, for administrators alone."""
-    audit = AuditLog(settings.audit_log)
-    only = [Depends(require_admin(keyring))]
-    admin = APIRouter()
-    admin.include_router(keys_router(KeyStore(database), audit, keyring))
-    admin.include_router(usage_router(database, pricing), dependencies=only)
-    readings = recordings_router(recorder.store, lambda request: request.state.principal.key_id)
-    admin.include_router(readings, dependencies=only)
-    return admin
