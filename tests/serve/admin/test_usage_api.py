@@ -133,6 +133,12 @@ def test_csv_keeps_columns_and_values_together(database: Database, client: TestC
     assert (row["key"], row["key_name"], row["team"], row["requests"]) == ("k1", "", 'Vertrieb, "Süd"', "2")
 
 
+@pytest.mark.parametrize("name", ["key", "team", "model", "route", "endpoint"])
+def test_a_name_that_nothing_can_have_has_no_usage(client: TestClient, name: str) -> None:
+    answer = client.get("/admin/v1/usage", params={**PERIOD, name: "a\0b"})
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
+
+
 @pytest.mark.parametrize(
     ("params", "told"),
     [

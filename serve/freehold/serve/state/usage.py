@@ -173,6 +173,7 @@ def _statement(query: UsageQuery, known: Mapping[str, Comparison]) -> Select[Any
 def _condition(name: str, values: tuple[str, ...]) -> ColumnElement[bool]:
     assert name in FILTERS, f"nobody may filter by {name}"
     column: ColumnElement[str] = GROUPS[name]
+    values = tuple(value for value in values if "\0" not in value)  # PostgreSQL's texts have none, and it refuses them
     if name == "key":
         return or_(column.in_(values), column.in_(select(KeyRow.id).where(KeyRow.name.in_(values))))
     return column.in_(values)
