@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from freehold.serve.gateway.quotas import Reservation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
-    """Everything that is known before an engine is asked."""
+    """Everything that is known before an engine is asked; complete when `Reception` hands it out."""
 
     endpoint: Endpoint
     principal: Principal

@@ -7,22 +7,19 @@ and only before the first byte.
 """
 
 import asyncio
-import itertools
 import logging
-import secrets
 from collections.abc import Mapping
 from time import perf_counter
 
 from starlette.types import Receive, Scope, Send
 
 from freehold.core.errors import FreeholdError
-from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.accounts import Accounts
-from freehold.serve.gateway.admission import Admission
 from freehold.serve.gateway.answer import is_event_stream, relay_answer
 from freehold.serve.gateway.attempt import Attempt
-from freehold.serve.gateway.body import ClientLeft, read_body
+from freehold.serve.gateway.body import ClientLeft
 from freehold.serve.gateway.calls import EngineCalls
 from freehold.serve.gateway.connection import ConnectionBroken
 from freehold.serve.gateway.endpoints import Endpoint
@@ -32,11 +29,11 @@ from freehold.serve.gateway.hiding import UsageHider
 from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.metrics import CLIENT_LEFT, GatewayMetrics
 from freehold.serve.gateway.owners import ResponseOwners
-from freehold.serve.gateway.parameters import check_parameters, not_honoured_header
+from freehold.serve.gateway.parameters import not_honoured_header
 from freehold.serve.gateway.pool import EnginePool
 from freehold.serve.gateway.principal import Principal
-from freehold.serve.gateway.request import parse_request
-from freehold.serve.gateway.routing import Plan, RouteTable
+from freehold.serve.gateway.reception import Reception, check_ready
+from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.routing.shadow import Shadows
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.tokenizing import Tokenizing
@@ -58,7 +55,6 @@ class Relay:
     ) -> None:
         self.table = table
         self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
         self._services = services
         self.pool: EnginePool | None = None
         self.owners = ResponseOwners(engines)
@@ -68,9 +64,7 @@ class Relay:
         self.accounts = Accounts(services, metrics, self.calls)
         self.winding = Winding(self.calls, self.accounts.conclude)
         self.shadows = Shadows(self.calls, metrics, services.recorder)
-        self._admission = Admission(services, Tokenizing(self.calls))
-        self._ids = itertools.count()
-        self._id_prefix = secrets.token_hex(6)
+        self._reception = Reception(table, self.owners, services, Tokenizing(self.calls), max_body_bytes)
 
     def _open_pool(self) -> EnginePool:
         assert self.pool is not None, "the gateway is not started"
@@ -89,8 +83,9 @@ class Relay:
         if self._services.tracer is not None:
             exchange.span = self._services.tracer.start(scope["headers"], endpoint.path, "", scope["method"])
         try:
-            principal = exchange.principal = await self.identify(scope["headers"])
-            job = await self._let_in(exchange, receive, principal, response_id)
+            if self.is_draining:
+                raise Draining("The gateway is shutting down", next_step="Send the request again in a moment.")
+            job = await self._reception.let_in(exchange, receive, response_id)
         except ClientLeft:
             self._metrics.of("").count_request(endpoint.path, CLIENT_LEFT)
             self.accounts.left(exchange)
@@ -115,46 +110,13 @@ class Relay:
 
     async def identify(self, client: list[tuple[bytes, bytes]]) -> Principal:
         """Whose request has these headers. Raises Unauthorized."""
-        return await self._admission.identify(client)
+        return await self._reception.identify(client)
 
     def cut_off(self, key_ids: set[str]) -> None:
         """End what runs for keys that are not valid any more."""
         for exchange in list(self.running):
             if exchange.principal.key_id in key_ids:
                 exchange.abort(Unauthorized("The API key was revoked"))
-
-    # -- before an engine is asked ---------------------------------------------------------------------------------
-
-    async def _let_in(self, exchange: Exchange, receive: Receive, principal: Principal, response_id: str) -> Job:
-        """Everything that can refuse a request, the cheapest first. Raises FreeholdError, ClientLeft."""
-        endpoint, scope = exchange.endpoint, exchange.scope
-        body = await read_body(receive, headers.find(scope["headers"], b"content-length"), self._max_body_bytes)
-        if self.is_draining:
-            raise Draining("The gateway is shutting down", next_step="Send the request again in a moment.")
-        request_id = f"{self._id_prefix}{next(self._ids):08x}"
-        if response_id:
-            owner = self.owners.owner(response_id, principal)
-            return Job(endpoint, principal, Plan((owner,)), body, None, request_id)
-        request = parse_request(endpoint, scope, body)
-        plan = self.table.plan(request, principal, (scope.get("client") or ("",))[0])
-        first = plan.engines[0]
-        exchange.model = first.name
-        if len(plan.engines) == 1:
-            _check_ready(first)
-        hints: tuple[str, ...] = ()
-        if first.abilities is not None:
-            hints = check_parameters(endpoint.path, request.document, first.abilities)
-        media = self._services.media
-        names_media = media is not None and bool(request.document) and media.is_concerned(body)
-        reservation = await self._admission.reserve(principal, request, first, is_bounded=not names_media)
-        if media is not None and names_media:
-            try:
-                request = parse_request(endpoint, scope, await media.inline(body))
-            except BaseException:
-                if reservation is not None:
-                    reservation.cancel()
-                raise
-        return Job(endpoint, principal, plan, request.body, request, request_id, hints, reservation)
 
     # -- engines, in the plan's order ------------------------------------------------------------------------------
 
@@ -213,7 +175,7 @@ class Relay:
         Raises ConnectionBroken, and FreeholdError where another engine may do better.
         """
         engine = attempt.engine
-        _check_ready(engine)
+        check_ready(engine)
         request = self._request(attempt)
         try:
             connection = attempt.connection = await self._open_pool().connection(self.calls.address(engine).origin)
@@ -275,14 +237,6 @@ class Relay:
             return error
         await attempt.exchange.fail(error)
         return None
-
-
-def _check_ready(engine: Engine) -> None:
-    if engine.state is not EngineState.READY:
-        raise Unavailable(
-            f"The model '{engine.name}' is not ready",
-            why=f"{engine.state}, {engine.detail}" if engine.detail else f"{engine.state}",
-        )
 
 
 def _engine_request_id(job: Job, client: headers.RawHeaders) -> str:

@@ -20,7 +20,7 @@ class RouteSpec:
     trial: CanaryTrial | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """Engines in the order in which they are tried; the first answers unless it fails before its first byte."""
 

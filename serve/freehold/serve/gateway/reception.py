@@ -1,0 +1,95 @@
+"""Lets requests in: whose it is, what it asks, who may answer, and whether the key's limits allow it."""
+
+import itertools
+import secrets
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive
+
+from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.gateway import headers
+from freehold.serve.gateway.admission import Admission
+from freehold.serve.gateway.body import read_body
+from freehold.serve.gateway.errors import Unavailable
+from freehold.serve.gateway.exchange import Exchange
+from freehold.serve.gateway.job import Job
+from freehold.serve.gateway.owners import ResponseOwners
+from freehold.serve.gateway.parameters import check_parameters
+from freehold.serve.gateway.principal import Principal
+from freehold.serve.gateway.request import RelayedRequest, parse_request
+from freehold.serve.gateway.routing import Plan, RouteTable
+from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.tokenizing import Tokenizing
+
+if TYPE_CHECKING:
+    from freehold.serve.gateway.media import MediaInliner
+
+
+class Reception:
+    """Everything that can refuse a request before an engine sees it."""
+
+    def __init__(
+        self,
+        table: RouteTable,
+        owners: ResponseOwners,
+        services: Services,
+        tokenizing: Tokenizing,
+        max_body_bytes: int,
+    ) -> None:
+        self._table = table
+        self._owners = owners
+        self._admission = Admission(services, tokenizing)
+        self._media = services.media
+        self._max_body_bytes = max_body_bytes
+        self._ids = itertools.count()
+        self._id_prefix = secrets.token_hex(6)
+
+    async def identify(self, client: list[tuple[bytes, bytes]]) -> Principal:
+        """Whose request has these headers. Raises Unauthorized."""
+        return await self._admission.identify(client)
+
+    async def let_in(self, exchange: Exchange, receive: Receive, response_id: str) -> Job:
+        """The cheapest reasons against it come first. Raises FreeholdError, ClientLeft."""
+        endpoint, scope = exchange.endpoint, exchange.scope
+        principal = exchange.principal = await self.identify(scope["headers"])
+        body = await read_body(receive, headers.find(scope["headers"], b"content-length"), self._max_body_bytes)
+        request_id = f"{self._id_prefix}{next(self._ids):08x}"
+        if response_id:
+            owner = self._owners.owner(response_id, principal)
+            return Job(endpoint, principal, Plan((owner,)), body, None, request_id)
+        request = parse_request(endpoint, scope, body)
+        plan = self._table.plan(request, principal, (scope.get("client") or ("",))[0])
+        first = plan.engines[0]
+        exchange.model = first.name
+        if len(plan.engines) == 1:
+            check_ready(first)
+        hints: tuple[str, ...] = ()
+        if first.abilities is not None:
+            hints = check_parameters(endpoint.path, request.document, first.abilities)
+        job = Job(endpoint, principal, plan, body, request, request_id, hints)
+        media = self._media if request.document else None
+        names_media = media is not None and media.is_concerned(body)
+        job.reservation = await self._admission.reserve(principal, request, first, is_bounded=not names_media)
+        if media is not None and names_media:
+            await _inline(media, job, request)
+        return job
+
+
+async def _inline(media: "MediaInliner", job: Job, request: RelayedRequest) -> None:
+    """Put the files that a request names by URL into it. Raises FreeholdError."""
+    try:
+        job.body = await media.inline(job.body)
+    except BaseException:
+        if job.reservation is not None:
+            job.reservation.cancel()
+        raise
+    job.request = parse_request(request.endpoint, {"headers": []}, job.body)
+
+
+def check_ready(engine: Engine) -> None:
+    """Raises Unavailable if the engine takes no requests now."""
+    if engine.state is not EngineState.READY:
+        raise Unavailable(
+            f"The model '{engine.name}' is not ready",
+            why=f"{engine.state}, {engine.detail}" if engine.detail else f"{engine.state}",
+        )
