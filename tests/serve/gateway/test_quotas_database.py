@@ -221,6 +221,20 @@ async def test_a_limit_that_was_never_seen_counts_whole_without_the_database(rep
     await book.acquire(KEY, BUDGET, 400, 0)
 
 
+async def test_a_second_outage_allows_no_more_than_the_first(replica: Replica, plug: Plug) -> None:
+    """Between the two the database answered, but not about this limit."""
+    plug.is_pulled = True
+    book = await replica()
+    await book.acquire(KEY, BUDGET, 400, 0)
+    plug.is_pulled = False
+    await book.sync()
+    plug.is_pulled = True
+    await book.sync()
+    await book.acquire(KEY, BUDGET, 600, 0)
+    with pytest.raises(OverLimit):
+        await book.acquire(KEY, BUDGET, 1, 0)
+
+
 async def test_a_lease_that_ran_out_in_an_outage_counts_among_what_was_left(replica: Replica, plug: Plug) -> None:
     book = await replica()
     held = await book.acquire(KEY, BUDGET, 600, 0)

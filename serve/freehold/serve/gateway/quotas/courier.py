@@ -146,8 +146,9 @@ class Courier:
         """Settle, renew, and give back what others want; a failure is retried after a pause."""
         async with self._turn:
             try:
-                while await self._visit():  # what others want is not kept until the next time
-                    pass
+                # What others want is not kept until the next time; but whoever asks for a lease has a turn in between.
+                if await self._visit() and await self._visit():
+                    self.hurry()
             except DatabaseUnavailable:
                 self._fail({})
 
