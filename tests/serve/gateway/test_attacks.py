@@ -102,6 +102,14 @@ async def test_a_body_that_stalls_is_a_408(sent: bytes, serve, engine: StubEngin
     assert b'status="499"} 1.0' in gateway.gateway.metrics.render(), "to the relay, the client has left"
 
 
+async def test_a_body_that_was_asked_for_and_stalls_is_a_408(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
+    gateway: GatewayServer = await serve(engine, body_timeout_s=0.2)
+    async with raw_client(gateway.port) as client:
+        client.send(POST + b"expect: 100-continue\r\ncontent-length: 100\r\n\r\n")
+        assert (await client.head())[0] == 100
+        await _is_refused(client, 408, "request_timeout")
+
+
 async def test_a_body_that_dribbles_in_is_a_408(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
     gateway: GatewayServer = await serve(engine, body_timeout_s=0.3)
     async with raw_client(gateway.port) as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ from fixtures.raw_http import RawClient, raw_client
 
 from freehold.serve.gateway.http import HttpLimits, HttpServer
 from freehold.serve.gateway.http.connection import Connection, ServerState
+from freehold.serve.gateway.http.cycle import WHEN_GONE
 from freehold.serve.gateway.listening import listen_on
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -111,7 +113,7 @@ async def test_the_scope_is_what_asgi_says() -> None:
     scopes: list[dict[str, Any]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        scopes.append(scope)
+        scopes.append(dict(scope))
         await reply(send)
 
     async with asking(app) as client:
@@ -120,6 +122,7 @@ async def test_the_scope_is_what_asgi_says() -> None:
         port = client.writer.get_extra_info("sockname")[1]
         server = client.writer.get_extra_info("peername")
     [scope] = scopes
+    assert scope.pop("extensions").keys() == {WHEN_GONE}
     headers = [(b"host", b"x"), (b"x-a", b"1"), (b"x-a", b"\xff"), (b"content-length", b"0")]
     assert scope == {
         "type": "http",
@@ -232,6 +235,69 @@ async def test_a_client_that_leaves_is_a_disconnect(body: bytes) -> None:
         await left.wait()
 
 
+@pytest.mark.parametrize("leave", ["close", "write_eof"])
+async def test_a_client_that_leaves_is_told_once_to_whoever_asked(leave: str) -> None:
+    arrived, left, calls = asyncio.Event(), asyncio.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"][WHEN_GONE](lambda: (calls.append(1), left.set()))
+        arrived.set()
+        await left.wait()
+        await asyncio.sleep(0.05)
+
+    async with serving(app) as server, raw_client(server.port) as client:  # type: ignore[attr-defined]
+        client.send(GET)
+        await arrived.wait()
+        getattr(client.writer, leave)()
+        await left.wait()
+        while server.connections:
+            await asyncio.sleep(0.01)
+    assert calls == [1]
+
+
+async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"][WHEN_GONE](lambda: send)
+        await receive()
+        await reply(send)
+
+    state = ServerState(app, LIMITS)
+    connection = Connection(state)
+    connection.connection_made(Wires())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(200):
+            connection.data_received(GET)
+            await asyncio.gather(*state.tasks)
+        assert gc.collect() < 200
+    finally:
+        gc.enable()
+
+
+async def test_a_client_has_its_whole_time_again_when_it_may_go_on() -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        await receive()
+        await asyncio.sleep(0)
+        await receive()
+
+    state = ServerState(app, LIMITS)
+    connection = Connection(state)
+    connection.connection_made(Wires())
+    connection.data_received(b"POST / HTTP/1.1\r\ncontent-length: 900000\r\n\r\n" + bytes(300_000))
+    connection.deadline = 0.0  # as if it had waited for the application until now
+    now = asyncio.get_running_loop().time()
+    go.set()
+    while not connection.deadline:
+        await asyncio.sleep(0)
+    assert connection.deadline >= now + LIMITS.body_timeout_s
+    connection.connection_lost(None)
+    await asyncio.gather(*state.tasks)
+
+
 async def test_a_body_that_is_not_consumed_is_not_read_any_further() -> None:
     go = asyncio.Event()
     sizes: list[int] = []
@@ -253,6 +319,21 @@ async def test_a_body_that_is_not_consumed_is_not_read_any_further() -> None:
         go.set()
         assert (await client.answer()).status == 200
     assert sizes == [size]
+
+
+@pytest.mark.parametrize("expect", [b"", b"expect: 100-continue\r\n"])
+async def test_a_body_that_the_application_lets_wait_is_not_late(expect: bytes) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.5)
+        await reply(send, b"%d" % len(await whole_body(receive)))
+
+    size = 5_000_000
+    async with asking(app, HttpLimits(header_timeout_s=0.1, body_timeout_s=0.1)) as client:
+        client.send(b"POST / HTTP/1.1\r\nhost: x\r\n%bcontent-length: %d\r\n\r\n" % (expect, size))
+        if expect:
+            assert (await client.head())[0] == 100
+        client.send(bytes(size))
+        assert (await client.answer()).body == b"%d" % size
 
 
 async def test_a_body_that_nobody_wanted_does_not_stop_the_next_request() -> None:
@@ -582,6 +663,24 @@ async def test_a_client_that_leaves_ends_the_waiting_of_who_sends() -> None:
         client.send(GET)
         await full.wait()
         client.writer.transport.abort()
+        await left.wait()
+
+
+async def test_a_client_that_leaves_with_much_unread_is_a_disconnect() -> None:
+    full, left = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(30_000_000), "more_body": True})
+        full.set()
+        assert (await receive())["type"] == "http.disconnect"
+        left.set()
+
+    async with serving(app) as server, raw_client(server.port, limit=1024) as client:  # type: ignore[attr-defined]
+        client.send(GET)
+        await full.wait()
+        client.writer.write_eof()
         await left.wait()
 
 

@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._body_bytes += size
             slowest = self._body_since + self._body_bytes / MIN_BODY_RATE
             self.deadline = min(self._now(), slowest) + self._limits.body_timeout_s
-        if cycle.awaits_invitation or not self._flow.is_reading:
+        if cycle.awaits_invitation:
             self.deadline = NEVER
 
     def _restart_body_clock(self) -> None:
@@ -194,6 +194,7 @@ class Connection(asyncio.Protocol):
             self._state.tasks.discard(cycle.task)
             if not (cycle.is_answered or cycle.is_gone or self.transport.is_closing()):
                 self._break_off(cycle)
+            cycle.release()
 
     def _break_off(self, cycle: Cycle) -> None:
         """The application has ended, its answer has not."""

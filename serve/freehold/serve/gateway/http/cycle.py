@@ -93,8 +93,17 @@ class Cycle:
     def client_left(self) -> None:
         self.is_gone = True
         self._wake()
-        if self._on_gone is not None:
-            self._on_gone()
+        on_gone, self._on_gone = self._on_gone, None
+        if on_gone is not None:
+            on_gone()
+
+    def release(self) -> None:
+        """The application has ended: let go of what leads back here, or each request is left to the garbage collector.
+
+        The scope holds `when_gone`, and the callback whoever holds `send`.
+        """
+        self._on_gone = None
+        self.scope.pop("extensions", None)
 
     def _wake(self) -> None:
         for waiter in self._waiters:
