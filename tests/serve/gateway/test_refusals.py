@@ -124,6 +124,13 @@ async def test_a_used_up_month_is_not_asked_again(
     assert refusing.requests == 1
 
 
+async def test_a_budget_that_is_only_reserved_for_now_is_asked_again(url: str, refusing: Refusing) -> None:
+    refusing.error = OverLimit(
+        "x", why="", next_step="", code="insufficient_quota", retry_after_s=1.0, headers={}, kind="tokens"
+    )
+    assert "x-should-retry" not in (await ask_openai(url)).response.headers
+
+
 async def test_headers_say_what_to_do(url: str, refusing: Refusing) -> None:
     assert (await ask_openai(url)).response.headers["www-authenticate"] == "Bearer"
     refusing.error = LIMIT

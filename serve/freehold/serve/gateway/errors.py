@@ -182,7 +182,8 @@ def error_headers(error: FreeholdError) -> dict[str, str]:
 def _retry_headers(error: OverLimit) -> dict[str, str]:
     # RFC 9110 knows whole seconds only; 0 would bring the client back at once.
     headers = {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
-    if error.code == "insufficient_quota":
+    # A budget that requests in flight have reserved may have room in a second; one that is used up has none.
+    if error.code == "insufficient_quota" and error.retry_after_s > 1:
         headers["x-should-retry"] = "false"  # the SDKs of OpenAI and Anthropic would else try again within seconds
     return headers
 
