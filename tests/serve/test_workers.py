@@ -155,20 +155,23 @@ async def test_a_killed_worker_is_replaced_and_its_numbers_remain(home: Path, en
         assert await front.total("freehold_requests_total") == before + 45
 
 
+async def test_no_worker_outlives_a_killed_parent(home: Path, engine: StubEngine) -> None:
+    async with serving(home, 2, engine) as front:
+        workers = front.workers
+        assert len(workers) == 2
+        front.process.process.kill()
+        assert await asyncio.to_thread(all_gone, workers, 20)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("is_draining", [False, True])
-async def test_no_worker_outlives_a_killed_parent_for_the_sake_of_a_stream(
-    home: Path, engine: StubEngine, is_draining: bool
-) -> None:
+async def test_no_drain_outlives_a_killed_parent_for_long(home: Path, engine: StubEngine) -> None:
     engine.answer = SlowStream()
     async with serving(home, 2, engine) as front, aiohttp.ClientSession(front.url) as client:
         workers = front.workers
-        assert len(workers) == 2
         response = await client.post(CHAT, json={"model": "tiny", "stream": True})
-        if is_draining:
-            front.process.process.send_signal(signal.SIGTERM)
-            await front.until("Draining")
-            await _until(lambda: _is_draining(front))
+        front.process.process.send_signal(signal.SIGTERM)
+        await front.until("Draining")
+        await _until(lambda: _is_draining(front))
         front.process.process.kill()
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
