@@ -77,9 +77,9 @@ def _as_it_is(chunk: bytes) -> bytes:
 
 
 async def _relay_pieces(answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter) -> bytes:
-    await exchange.begin(answer.status, head)
-    first = last = await answer.read()
+    first = last = await answer.read()  # if the engine dies before it, the client gets a proper error
     meter.answered()
+    await exchange.begin(answer.status, head)
     while chunk := await answer.read():
         await exchange.write(last)
         last = chunk

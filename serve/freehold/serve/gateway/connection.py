@@ -169,6 +169,10 @@ class EngineConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if status < 100:  # taken for an interim answer, it would have the client wait for a real one
+            self._break(f"not an HTTP answer: status {status}")
+            self.close()
+            return
         if status < 200 or self._is_whole:  # an interim answer, which the real one follows, or a stray one
             return
         self.headers = self._arriving
