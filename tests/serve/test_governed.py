@@ -190,6 +190,16 @@ async def test_must_stay_sends_not_a_byte_outside_when_everything_at_home_has_fa
 
 
 def test_offline_refuses_upstreams(home: object) -> None:
-    config = {"models": {"tiny": {"artifact": "a"}}, "upstreams": {"cloud": {"baseUrl": "https://closed.example"}}}
-    with pytest.raises(ConfigError, match=r"upstreams\.cloud"):
-        check_governance(parse_config(config, "It"), load_settings().with_offline(True), {})
+    config = {
+        "models": {"tiny": {"artifact": "a"}},
+        "upstreams": {"cloud": {"baseUrl": "https://closed.example"}},
+        "gateway": {"media": {"allowedDomains": ["images.example"]}},
+    }
+    parsed, settings = parse_config(config, "It"), load_settings()
+    check_governance(parsed, settings, {})
+    with pytest.raises(ConfigError) as caught:
+        check_governance(parsed, settings.with_offline(True), {})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "upstreams.cloud",
+        "gateway.media.allowedDomains",
+    ]

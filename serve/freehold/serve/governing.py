@@ -32,9 +32,16 @@ def check_governance(config: DeploymentConfig, settings: Settings, environ: Mapp
     admin_key_from(config.gateway, environ)
     if any(route.record and route.record.redact for route in config.routes.values()):
         check_redaction()
-    if settings.offline and config.upstreams:
-        problems = [f"upstreams.{name}: requests would leave, and --offline forbids it" for name in config.upstreams]
+    if settings.offline and (problems := _leaving(config)):
         raise ConfigError("The deployment cannot be served offline", problems)
+
+
+def _leaving(config: DeploymentConfig) -> list[str]:
+    """What would open a socket to somewhere else."""
+    problems = [f"upstreams.{name}: requests would leave, and --offline forbids it" for name in config.upstreams]
+    if config.gateway.media.allowed_domains:
+        problems.append("gateway.media.allowedDomains: files would be fetched, and --offline forbids it")
+    return problems
 
 
 @asynccontextmanager

@@ -79,6 +79,7 @@ async def _gateway_here(
     engines: Mapping[str, Engine], config: DeploymentConfig, settings: Settings
 ) -> AsyncIterator[str]:
     """The URL of a gateway in this process."""
+    check_governance(config, settings)
     table = RouteTable(engines, config.routes, build_upstreams(config), _tell_rollback)
     async with (
         governance(config, settings) as services,

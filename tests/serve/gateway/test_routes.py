@@ -307,3 +307,26 @@ async def test_shadows_have_a_budget_and_never_hold_up_a_client() -> None:
             await asyncio.wait_for(call.left.wait(), 5)
         scene.engines["big"].answer = _die
         assert (await scene.ask("r"))[0] == 200
+
+
+async def test_a_shadow_of_a_form_is_a_form() -> None:
+    async with Scene().running(r={"targets": {"small": 1}, "shadow": {"target": "big"}}) as scene:
+        scene.engines["small"].answer = scene.engines["big"].answer = lambda call: call.reply(b"{}")
+        form = aiohttp.FormData()
+        form.add_field("file", b"RIFF", filename="a.wav")
+        form.add_field("model", "r")
+        assert scene.client is not None
+        async with scene.client.post("/v1/audio/transcriptions", data=form) as reply:
+            assert reply.status == 200
+        await asyncio.wait_for(scene.engines["big"].arrived.wait(), 5)
+        [copy], [original] = scene.engines["big"].calls, scene.engines["small"].calls
+        assert copy.header("content-type") == original.header("content-type")
+        assert copy.body == original.body.replace(b"small", b"big")
+
+
+async def test_an_upstreams_own_limits_are_not_the_clients() -> None:
+    async with Scene().running(r={"targets": {"small": 1}}) as scene:
+        scene.engines["small"].answer = lambda call: call.reply(b"{}", x_ratelimit_limit_requests="9")
+        assert scene.client is not None
+        async with scene.client.post(CHAT, json={"model": "r"}) as reply:
+            assert reply.headers.getall("x-ratelimit-limit-requests") == ["9"], "nobody limits this client here"

@@ -1,6 +1,7 @@
 """Migrations: they make exactly the tables that the code knows, on both databases, however many start at once."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -77,3 +78,12 @@ def test_a_password_comes_from_the_environment_and_is_never_shown() -> None:
 def test_what_cannot_be_a_database_is_refused(url: str) -> None:
     with pytest.raises(ConfigError):
         open_database(url)
+
+
+def test_a_file_with_keys_in_it_is_the_owners_alone(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'data' / 'gateway.db'}")
+    migrate(database)
+    assert {
+        path.stat().st_mode & 0o077 for path in (tmp_path / "data").glob("gateway.db*") if "migrating" not in path.name
+    } == {0}
+    database.close()

@@ -53,7 +53,13 @@ class Accounts:
 
     def refused(self, endpoint: Endpoint, exchange: Exchange, error: FreeholdError) -> None:
         """A request got no further than the gateway."""
-        log_exchange(path=endpoint.path, status=error.http_status, duration_ms=_since_ms(exchange))
+        log_exchange(
+            path=endpoint.path,
+            status=error.http_status,
+            duration_ms=_since_ms(exchange),
+            model=exchange.model,
+            key_id=exchange.principal.key_id,
+        )
         principal = exchange.principal
         if self._services.ledger is not None and principal.key_id:
             whose = (principal.key_id, principal.team, "", "")

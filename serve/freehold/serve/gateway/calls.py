@@ -31,10 +31,12 @@ class EngineCalls:
             address = self._addresses[engine.base_url] = parse_base_url(engine.base_url)
         return address
 
-    async def post(self, engine: Engine, path: bytes, body: bytes, timeout_s: float) -> Reply | None:
-        """The engine's answer to a JSON body; None if there is none in time."""
+    async def post(
+        self, engine: Engine, path: bytes, body: bytes, timeout_s: float, content_type: bytes = b"application/json"
+    ) -> Reply | None:
+        """The engine's answer; None if there is none in time."""
         address = self.address(engine)
-        lines = headers.to_engine([(b"content-type", b"application/json")], engine.headers)
+        lines = headers.to_engine([(b"content-type", content_type)], engine.headers)
         head = b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b" % (address.prefix, path, address.host_header, lines)
         try:
             async with asyncio.timeout(timeout_s):

@@ -219,8 +219,9 @@ class Relay:
         head = headers.to_client(connection.headers, engine.fingerprint, job.request_id)
         if job.hints:
             head.append(not_honoured_header(job.hints))
-        if job.reservation is not None:
-            head += job.reservation.headers()
+        if job.reservation is not None and (limits := job.reservation.headers()):
+            # An upstream's own are about our key there, not about the client's.
+            head = [pair for pair in head if not pair[0].startswith(b"x-ratelimit-")] + limits
         hider = UsageHider() if job.request is not None and job.request.hides_usage else None
         begun = await relay_answer(connection, head, attempt.exchange, attempt.meter, hider, first)
         self.owners.learn(job.endpoint, begun, engine, job.principal)

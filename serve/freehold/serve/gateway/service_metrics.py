@@ -24,8 +24,10 @@ class ServiceMetrics(Collector):
             text = "1 while the database is away and this process keeps limits for itself."
             yield GaugeMetricFamily("freehold_limits_alone", text, value=float(services.quotas.is_away))
         if services.ledger is not None:
-            text = "Requests whose usage is spooled and not yet in the database."
-            yield GaugeMetricFamily("freehold_usage_unwritten", text, value=services.ledger.unwritten_entries)
+            text = "1 while usage is spooled that the database does not take."
+            yield GaugeMetricFamily("freehold_usage_behind", text, value=float(services.ledger.is_behind))
+            text = "Requests whose usage the disk did not take: it is held in memory until the database has it."
+            yield CounterMetricFamily("freehold_usage_unspooled", text, value=services.ledger.unwritten_entries)
             text = "Lines of the spool that a crash has torn."
             yield CounterMetricFamily("freehold_usage_unreadable", text, value=services.ledger.unreadable_lines)
         if services.recorder is not None:

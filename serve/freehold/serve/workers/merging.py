@@ -7,10 +7,10 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-LOWEST = {"freehold_engine_ready", "process_start_time_seconds"}
+LOWEST = {"freehold_engine_ready", "freehold_keys_current", "process_start_time_seconds"}
 """Gauges of which the least counts: an engine is ready when it is so for every worker."""
-HIGHEST = {"freehold_canary_rolled_back"}
-"""Gauges of which the greatest counts: each worker has its own verdict on a canary."""
+HIGHEST = {"freehold_canary_rolled_back", "freehold_limits_alone", "freehold_usage_behind"}
+"""Gauges of which the greatest counts: one worker's trouble is the gateway's, and each judges canaries by itself."""
 ACCUMULATING = {"counter", "histogram", "summary"}
 """Kinds of which a process that has ended still counts."""
 

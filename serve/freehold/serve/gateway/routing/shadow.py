@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from freehold.core.recording import new_id
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.gateway import headers
 from freehold.serve.gateway.calls import EngineCalls, Reply
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
@@ -44,15 +45,17 @@ class Shadows:
             return
         exchange.record_id = new_id(time.time())
         is_kept = exchange.tape is not None and self._recorder is not None
-        copy = self._copy(job, spec, engine, exchange.record_id if is_kept else "")
+        kind = headers.find(exchange.scope["headers"], b"content-type") or b"application/json"
+        copy = self._copy(job, spec, engine, kind, exchange.record_id if is_kept else "")
         task = asyncio.get_running_loop().create_task(copy)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    async def _copy(self, job: Job, spec: RouteSpec, engine: Engine, shadow_of: str) -> None:
+    async def _copy(self, job: Job, spec: RouteSpec, engine: Engine, kind: bytes, shadow_of: str) -> None:
         assert job.request is not None and spec.config.shadow is not None, "a route's request has a body"
         started, body = perf_counter(), job.request.as_whole(engine)
-        reply = await self._calls.post(engine, job.endpoint.path.encode(), body, spec.config.shadow.timeout_s)
+        timeout_s = spec.config.shadow.timeout_s
+        reply = await self._calls.post(engine, job.endpoint.path.encode(), body, timeout_s, kind)
         self._metrics.count_shadow(spec.name, engine.name, str(reply.status) if reply else "no_answer")
         if shadow_of:
             self._keep(job, engine, reply, perf_counter() - started, shadow_of)
