@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 from pytest_socket import socket_allow_hosts
 
-pytest_plugins = ("fixtures.models", "fixtures.mirrors", "fixtures.faulty_hub", "fixtures.journeys", "fixtures.databases")
+pytest_plugins = (
+    "fixtures.models",
+    "fixtures.mirrors",
+    "fixtures.faulty_hub",
+    "fixtures.journeys",
+    "fixtures.databases",
+)
 
 FROM_OUTSIDE = (
     "HF_TOKEN",
