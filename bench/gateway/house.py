@@ -39,7 +39,7 @@ _LIMITS = {
 }
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class StaticEngine:
     """An engine that is always there."""
 
@@ -70,7 +70,7 @@ def _config(port: int, engine_url: str, layers: frozenset[str]) -> DeploymentCon
     return parse_config({"models": {MODEL: model}, "gateway": gateway}, "The benchmark's config")
 
 
-def _make_key(settings: Settings, layers: frozenset[str]) -> None:
+def make_key(settings: Settings, layers: frozenset[str]) -> None:
     """A key with the secret that the load sends, and with `many-keys` 100,000 others."""
     database = open_database(default_url(settings.home))
     migrate(database)
@@ -91,7 +91,7 @@ async def serve(port: int, engine_url: str, folder: Path, layers: frozenset[str]
         services = Services()
         if layers:
             settings = Settings(home=folder)
-            _make_key(settings, layers)
+            make_key(settings, layers)
             services = await stack.enter_async_context(governance(config, settings, {}))
             services = dataclasses.replace(
                 services,

@@ -1,0 +1,1 @@
+"""What clients notice of a shadow: nothing, however the candidate behaves."""
