@@ -1,6 +1,7 @@
 """The life of `freehold serve`: engines and gateway up, signals, drain, engines down."""
 
 import asyncio
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,11 +32,18 @@ def check_deployment(config: DeploymentConfig, settings: Settings) -> None:
     check_governance(config, settings)
 
 
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets this user have: each client and each request in flight is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def run_deployment(config: DeploymentConfig, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises EngineError when no engine can be brought up."""
     import uvloop
 
     configure_logging(config.gateway.log_format, access_log=config.gateway.access_log)
+    raise_file_limit()
     uvloop.run(_run(config, settings))
 
 
