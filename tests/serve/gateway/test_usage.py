@@ -2,7 +2,7 @@
 
 import pytest
 
-from freehold.serve.gateway.usage import Usage, last_usage
+from freehold.serve.gateway.usage import Usage, last_usage, usage_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,25 @@ def test_no_usage_is_none(data: bytes) -> None:
 def test_what_anthropic_counts_beside_the_input_is_part_of_the_prompt() -> None:
     counts = b'"input_tokens":5,"cache_read_input_tokens":7,"cache_creation_input_tokens":1,"output_tokens":2'
     assert last_usage(b'{"usage":{' + counts + b"}}") == Usage(13, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"usage":{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1}}}', (3, 2, 1)),
+        (b'{"usage":{"prompt_tokens":3,"completion_tokens":2,"prompt_tokens_details":null}}', (3, 2, None)),
+        (b'{"usage":{"input_tokens":5,"output_tokens":2}}', (5, 2, None)),
+        (b'{"response":{"usage":{"prompt_tokens":3}},"usage":{"prompt_tokens":8}}', (8, None, None)),
+        (b'{"usage":{"prompt_tokens":3.5}}', (3, None, None)),
+        (b'ng":"x"}],"usage":{"prompt_tokens":3}}', (3, None, None)),
+    ],
+)
+def test_a_whole_answer_tells_its_own_usage(body: bytes, expected: tuple[int | None, ...]) -> None:
+    found = usage_of(body)
+    assert found is not None
+    assert tuple(found) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"usage":null}', b"[1]", b"\xff", b'{"choices":[{"text":"usage"}]}'])
+def test_a_whole_answer_without_usage_has_none(body: bytes) -> None:
+    assert usage_of(body) is None

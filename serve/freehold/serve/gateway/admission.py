@@ -82,8 +82,11 @@ def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
     if not request.endpoint.generates:
         return prompt
     document, context = request.document, engine.context_tokens
-    given = next((document[name] for name in _OUTPUT_FIELDS if _is_count(document.get(name))), None)
-    output = min(given, _COUNTLESS) if given is not None else context or UNBOUNDED_OUTPUT
+    output = context or UNBOUNDED_OUTPUT
+    for name in _OUTPUT_FIELDS:
+        if name in document and _is_count(document[name]):
+            output = min(document[name], _COUNTLESS)
+            break
     answers = _answers(document) if "n" in document or "best_of" in document or "prompt" in document else 1
     tokens: int = prompt + output * answers
     # A prompt together with one answer fits the context, or the engine refuses it.

@@ -25,6 +25,9 @@ CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie"})
 # `host`, `content-length` and `accept-encoding` are written anew, `expect` is answered here.
 _NOT_FORWARDED = HOP_BY_HOP | CREDENTIALS | {b"host", b"content-length", b"expect", b"accept-encoding"}
 
+_PLAIN = (b"keep-alive", b"close")
+"""A `connection` header that names no other header."""
+
 FINGERPRINT = b"x-freehold-fingerprint"
 REQUEST_ID = b"x-request-id"
 """Both ways: vLLM makes it part of its own id of the request, SDKs show the answer's."""
@@ -42,21 +45,21 @@ def to_engine(
     """
     own = {name.lower().encode("latin-1"): value for name, value in engine.items()}
     left_out = _NOT_FORWARDED | own.keys() | without if own or without else _NOT_FORWARDED
-    lines = [b"accept-encoding: identity\r\n"]
+    pieces = [b"accept-encoding: identity\r\n"]
     for name, value in more:
         left_out = left_out | {name}
-        lines.append(b"%b: %b\r\n" % (name, value))
+        pieces += (name, b": ", value, b"\r\n")
     for name, value in client:
-        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+        if name == b"connection" and value.lower() not in _PLAIN:
             left_out = left_out | {token.strip() for token in value.lower().split(b",")}
     for name, value in client:
         if name not in left_out:
-            lines.append(b"%b: %b\r\n" % (name, value))
+            pieces += (name, b": ", value, b"\r\n")
     for name, text in own.items():
         if "\r" in text or "\n" in text:
             raise EngineError(f"The engine's header {name.decode()} has a line break", next_step="Check its secret.")
-        lines.append(b"%b: %b\r\n" % (name, text.encode("latin-1")))
-    return b"".join(lines)
+        pieces += (name, b": ", text.encode("latin-1"), b"\r\n")
+    return b"".join(pieces)
 
 
 def to_client(engine: RawHeaders, fingerprint: str, request_id: str) -> list[tuple[bytes, bytes]]:

@@ -4,7 +4,7 @@ from collections import deque
 from time import perf_counter
 
 from freehold.serve.gateway.metrics import ModelMetrics
-from freehold.serve.gateway.usage import Usage, last_usage
+from freehold.serve.gateway.usage import Usage, last_usage, usage_of
 
 _TAIL_READS = 4
 """Usage stands in one of the last events: before `[DONE]`, or before Anthropic's `message_stop`."""
@@ -86,7 +86,7 @@ class AnswerMeter:
         """The last bytes of an answer that came in one piece."""
         self.answered()
         self.first_byte_s = self.first_byte_s or perf_counter() - self._started
-        self._usage = last_usage(body)
+        self._usage = usage_of(body)
 
     def broken(self) -> None:
         """The engine did not finish what it began."""

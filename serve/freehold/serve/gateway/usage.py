@@ -1,7 +1,9 @@
-"""Token counts out of an answer's last bytes, without parsing the answer."""
+"""Token counts out of an answer: a whole one is decoded for them alone, of a stream its last bytes are searched."""
 
 import re
 from typing import NamedTuple
+
+import msgspec
 
 _USAGE = b'"usage"'
 # Inside a JSON string the quotes would be escaped, so text that talks of usage cannot match.
@@ -21,6 +23,35 @@ class Usage(NamedTuple):
     completion: int | None
     cached: int | None = None
     """How many of the prompt's it had in its cache."""
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _Counted(msgspec.Struct, gc=False):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    usage: _Counted | None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def usage_of(body: bytes) -> Usage | None:
+    """The usage of a whole answer in JSON; of what is none, the last object that looks like usage."""
+    try:
+        counted = _decode_answer(body).usage
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return last_usage(body)
+    if counted is None or counted.prompt_tokens is None:
+        return last_usage(body)
+    details = counted.prompt_tokens_details
+    return Usage(counted.prompt_tokens, counted.completion_tokens, details.cached_tokens if details else None)
 
 
 def last_usage(data: bytes) -> Usage | None:

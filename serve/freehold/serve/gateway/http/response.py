@@ -41,7 +41,7 @@ def render_head(
             else:
                 closes = closes or (name == b"connection" and b"close" in value.lower())
                 continue
-        lines.append(b": ".join((name, value)))
+        lines.append(name + b": " + value)
     if method == "HEAD" or status in (204, 304):
         length = BODYLESS
     elif length == CHUNKED:
