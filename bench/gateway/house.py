@@ -30,7 +30,7 @@ KEYS, LIMITS, LEDGER, MANY_KEYS = "keys", "limits", "ledger", "many-keys"
 LAYERS = (KEYS, LIMITS, LEDGER, MANY_KEYS)
 
 _PLENTY = 10**12
-_LIMITS = {
+PLENTY_OF_ALL = {
     "requests_per_minute": 10**9,
     "tokens_per_minute": _PLENTY,
     "concurrent_requests": 10**6,
@@ -75,7 +75,7 @@ def make_key(settings: Settings, layers: frozenset[str]) -> None:
     database = open_database(default_url(settings.home))
     migrate(database)
     store = KeyStore(database)
-    limits = _LIMITS if LIMITS in layers else {}
+    limits = PLENTY_OF_ALL if LIMITS in layers else {}
     record, _ = store.create(NewKey.model_validate({"name": "bench", "team": "bench", **limits}))
     with database.transaction() as connection:
         connection.execute(update(KeyRow).where(KeyRow.id == record.id).values(secret_hash=digest_of(KEY.encode())))
