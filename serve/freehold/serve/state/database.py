@@ -22,8 +22,8 @@ BUSY_TIMEOUT_S = 5
 CONNECT_TIMEOUT_S = 2
 STATEMENT_TIMEOUT_S = 10
 CACHED_STATEMENTS = 16
-"""Of SQLite's, on each connection. Statements over many keys differ with their number and take 100 kB each: Python's 128
-of them grew a gateway by 25 MB in 120,000 requests (`python -m bench.gateway.growth`)."""
+"""Of SQLite's, on each connection. Statements over many keys are large and differ with their number: Python's default,
+128, grew a gateway of 1,000 keys by 25 MB in 120,000 requests (`python -m bench.gateway.growth`)."""
 THREADS = 4
 """A statement that waits for a row's lock must not hold up the others."""
 
