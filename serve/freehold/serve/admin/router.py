@@ -22,7 +22,7 @@ def admin_router(
     only, once = Depends(require_admin(keyring)), Depends(named_once())
     once_or_more = Depends(named_once("key", "team", "model", "route", "endpoint"))
     admin = APIRouter()
-    admin.include_router(keys_router(KeyStore(database), audit, keyring), dependencies=[only, once])
+    admin.include_router(keys_router(KeyStore(database), audit, keyring), dependencies=[once])
     admin.include_router(usage_router(database, pricing), dependencies=[only, once_or_more])
     readings = recordings_router(recorder.store, lambda request: request.state.principal.key_id)
     admin.include_router(readings, dependencies=[only, once])
