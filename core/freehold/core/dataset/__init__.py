@@ -1,0 +1,1 @@
+"""Training and evaluation data: what formats mean, reading them, and every problem in them with its line."""
