@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from freehold.core.errors import IntegrityError
 
 PARITY_FILE = "parity.json"
-SCHEMA = 1
 
 
 class _Record(BaseModel):
@@ -63,7 +62,7 @@ class ParityPrompt(_Record):
 class ParityReference(_Record):
     """Contents of `parity.json`."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     base: str
     """Id of the artifact that was tuned."""
     base_digest: str
