@@ -1,0 +1,1 @@
+"""The parity gate: an adapter that is served must be the adapter that was trained."""
