@@ -1,0 +1,39 @@
+"""The adapter on the base: peft's LoRA as the recipe shapes it."""
+
+from typing import Any
+
+from freehold.finetune.recipe import LoraRecipe, Recipe
+
+
+def lora_config(recipe: Recipe) -> Any:
+    """peft's configuration of the recipe's adapter."""
+    from peft import LoraConfig
+
+    lora = recipe.lora
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=alpha(lora),
+        lora_dropout=lora.dropout,
+        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+        use_rslora=lora.rslora,
+        use_dora=lora.dora,
+        init_lora_weights={"default": True}.get(lora.init, lora.init),
+        modules_to_save=list(lora.modules_to_save) or None,
+    )
+
+
+def alpha(lora: LoraRecipe) -> float:
+    """The scale's numerator: as written, else twice the rank, or the rank where rsLoRA divides by its root."""
+    if lora.alpha is not None:
+        return lora.alpha
+    return float(lora.rank if lora.rslora else 2 * lora.rank)
+
+
+def add_adapter(model: Any, config: Any, *, seed: int) -> Any:
+    """The base with a fresh adapter (`peft.PeftModel`), which alone requires gradients and is float32."""
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    set_seed(seed)
+    return get_peft_model(model, config)

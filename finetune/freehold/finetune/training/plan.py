@@ -1,0 +1,72 @@
+"""What a run will do, counted before it starts: steps, tokens, rates, precision."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freehold.finetune.model.precision import Precision
+from freehold.finetune.recipe import Recipe
+
+SMALL_PARAMETERS = 1_000_000_000
+"""Below this many parameters, a model takes and needs a higher rate."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run in numbers."""
+
+    rows: int
+    eval_rows: int
+    tokens_per_epoch: int
+    longest: int
+    """Tokens of the longest row."""
+    steps: int
+    """Optimizer steps of the whole run."""
+    steps_per_epoch: int
+    micro_batch_size: int
+    accumulation: int
+    learning_rate: float
+    eval_steps: int
+    """Steps between evaluations; 0 for none."""
+    save_steps: int
+    precision: Precision
+    gradient_checkpointing: bool
+
+
+def make_plan(
+    recipe: Recipe,
+    lengths: NDArray[np.int64],
+    eval_rows: int,
+    *,
+    precision: Precision,
+    parameters: int,
+    micro_batch_size: int,
+    gradient_checkpointing: bool,
+) -> Plan:
+    """Count a run over rows of these lengths."""
+    training, watch = recipe.training, recipe.watch
+    steps_per_epoch = math.ceil(len(lengths) / training.batch_size)
+    steps = training.max_steps or max(1, round(training.epochs * steps_per_epoch))
+    return Plan(
+        rows=len(lengths),
+        eval_rows=eval_rows,
+        tokens_per_epoch=int(lengths.sum()),
+        longest=int(lengths.max()),
+        steps=steps,
+        steps_per_epoch=steps_per_epoch,
+        micro_batch_size=micro_batch_size,
+        accumulation=training.batch_size // (micro_batch_size * recipe.scale.workers),
+        learning_rate=training.learning_rate or _default_rate(training.objective, parameters),
+        eval_steps=max(1, round(watch.eval_every * steps_per_epoch)) if eval_rows else 0,
+        save_steps=max(1, round(watch.save_every * steps_per_epoch)),
+        precision=precision,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+
+
+def _default_rate(objective: str, parameters: int) -> float:
+    if objective != "sft":
+        return 5e-6
+    return 1e-3 if parameters < SMALL_PARAMETERS else 2e-4

@@ -1,0 +1,1 @@
+"""What is seen of a run while it goes: progress, metrics, the live report, samples of answers."""
