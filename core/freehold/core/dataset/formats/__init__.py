@@ -1,0 +1,1 @@
+"""Ways to write training data, a file each."""
