@@ -1,0 +1,7 @@
+"""Which tokens the loss counts, from the model's own chat template by prefix difference."""
+
+from freehold.finetune.masking.loading import load_masker, stop_token_ids
+from freehold.finetune.masking.masker import MaskedExample, Masker
+from freehold.finetune.masking.template import TemplateError
+
+__all__ = ["MaskedExample", "Masker", "TemplateError", "load_masker", "stop_token_ids"]
