@@ -102,6 +102,7 @@ async def test_a_key_is_created_and_works_at_once(client: httpx.AsyncClient, key
         "team": "search",
         "owner": "",
         "label": "must-stay",
+        "may_tune": False,
         "models": ["tiny"],
         "routes": None,
         "requests_per_minute": 60,

@@ -157,6 +157,7 @@ def _key(identifier: str, name: str) -> dict[str, Any]:
         "id": identifier,
         "name": name,
         "role": "app",
+        "may_tune": False,
         "secret_hash": identifier.encode(),
         "hint": "",
         "team": "",

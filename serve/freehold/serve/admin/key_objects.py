@@ -24,6 +24,7 @@ class ShownKey(BaseModel):
     team: str
     owner: str
     label: str
+    may_tune: bool
     models: list[str] | None
     routes: list[str] | None
     requests_per_minute: int | None

@@ -134,6 +134,9 @@ def create(
     may_leave: Annotated[
         bool, typer.Option("--may-leave", help="Let its requests reach closed models; without this they stay.")
     ] = False,
+    may_tune: Annotated[
+        bool, typer.Option("--may-tune", help="Let it upload files and start fine-tuning jobs.")
+    ] = False,
     admin: Annotated[bool, typer.Option("--admin", help="A key for /admin/v1.")] = False,
     config: ConfigOption = None,
     form: FormatOption = Format.TABLE,
@@ -148,6 +151,7 @@ def create(
         "owner": owner or None,
         "role": "admin" if admin else None,
         "label": "may-leave" if may_leave else None,
+        "may_tune": may_tune or None,
         "models": model or None,
         "routes": route or None,
         "requests_per_minute": requests_per_minute,
@@ -210,6 +214,9 @@ def update(
     may_leave: Annotated[
         bool | None, typer.Option("--may-leave/--must-stay", help="Whether its requests may reach closed models.")
     ] = None,
+    may_tune: Annotated[
+        bool | None, typer.Option("--may-tune/--no-tune", help="Whether it may start fine-tuning jobs.")
+    ] = None,
     config: ConfigOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -227,6 +234,8 @@ def update(
         given["owner"] = owner
     if may_leave is not None:
         given["label"] = "may-leave" if may_leave else "must-stay"
+    if may_tune is not None:
+        given["may_tune"] = may_tune
     if monthly_money is not None:
         given["monthly_money"] = None if monthly_money == NONE else monthly_money
     if expires is not None:

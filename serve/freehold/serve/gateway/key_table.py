@@ -42,6 +42,7 @@ def state_of(entry: Entry) -> KeyState:
         **asdict(who.limits),
         expires_at=who.expires_at,
         revoked_at=0.0 if entry.is_revoked else None,
+        may_tune=who.may_tune,
     )
 
 
@@ -72,6 +73,7 @@ class Interning:
             self.one(state.owner),
             is_admin=state.role == "admin",
             may_leave=state.label == "may-leave",
+            may_tune=state.may_tune,
             models=self.names(state.models),
             routes=self.names(state.routes),
             limits=self.one(limits),

@@ -29,6 +29,8 @@ class Principal:
     is_admin: bool = False
     may_leave: bool = False
     """Whether its requests may reach what others run: `may-leave` rather than `must-stay`."""
+    may_tune: bool = False
+    """Whether it may upload files and start fine-tuning jobs."""
     models: frozenset[str] | None = None
     routes: frozenset[str] | None = None
     limits: Limits = NO_LIMITS
@@ -49,5 +51,5 @@ class Principal:
         return name in self.routes if self.routes is not None else self.models is None
 
 
-ANONYMOUS = Principal("", may_leave=True)
+ANONYMOUS = Principal("", may_leave=True, may_tune=True)
 """Everybody, where `gateway.auth` is `none`."""

@@ -129,6 +129,8 @@ class NewKey(_Fields):
     """Whom to ask about it."""
     label: Label = "must-stay"
     """`may-leave` lets its requests reach what others run; no key does so unless that is said."""
+    may_tune: Annotated[bool, Field(strict=True)] = False
+    """Whether it may upload files and start fine-tuning jobs; an admin key always may."""
 
 
 class KeyChanges(_Fields):
@@ -138,6 +140,8 @@ class KeyChanges(_Fields):
     """Whom to ask about it."""
     label: Label = "must-stay"
     """`may-leave` lets its requests reach what others run."""
+    may_tune: Annotated[bool, Field(strict=True)] = False
+    """Whether it may upload files and start fine-tuning jobs."""
 
 
 Kind = TypeVar("Kind", bound=BaseModel)

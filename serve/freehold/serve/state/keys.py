@@ -33,6 +33,7 @@ class KeyRecord:
     team: str
     owner: str
     label: str
+    may_tune: bool
     models: list[str] | None
     routes: list[str] | None
     requests_per_minute: int | None
@@ -73,6 +74,7 @@ class KeyState(NamedTuple):
     monthly_money: int | None
     expires_at: float | None
     revoked_at: float | None
+    may_tune: bool = False
 
 
 _RECORD = [getattr(KeyRow, field.name) for field in fields(KeyRecord)]
@@ -209,7 +211,7 @@ def _create(connection: Connection, new: Mapping[str, NewKey]) -> list[Created]:
     created: list[Created] = []
     for key_id, key in new.items():
         secret = new_secret()
-        defaults = key.model_dump(include={"role", "team", "owner", "label"})
+        defaults = key.model_dump(include={"role", "team", "owner", "label", "may_tune"})
         unset = dict.fromkeys(field.name for field in fields(KeyRecord))
         about = {"id": key_id, "created_at": time, **_stored(secret)}
         row = {**unset, **defaults, **key.columns(time), **about, "revision": revision}

@@ -6,7 +6,7 @@ the gateway's currency. Names and limits are explained where they are used: `key
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, Index, LargeBinary, MetaData, String
+from sqlalchemy import JSON, BigInteger, Float, Index, LargeBinary, MetaData, String, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -42,6 +42,8 @@ class KeyRow(Base):
     owner: Mapped[str] = mapped_column(String(128))
     label: Mapped[str] = mapped_column(String(16))
     """`must-stay` or `may-leave`."""
+    may_tune: Mapped[bool] = mapped_column(server_default=false())
+    """Whether it may upload files and start fine-tuning jobs."""
     models: Mapped[list[str] | None]
     """Models it may name; none means all, unless `routes` says otherwise."""
     routes: Mapped[list[str] | None]
@@ -142,4 +144,90 @@ class BatchRow(Base):
     applied_at: Mapped[float]
 
 
+class FileRow(Base):
+    """A file of `/v1/files`; its bytes lie in the data folder."""
+
+    __tablename__ = "stored_file"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    space: Mapped[str] = mapped_column(String(160))
+    """Whose it is: `team:…`, `key:…`, or empty where the gateway asks for no keys."""
+    key_id: Mapped[str] = mapped_column(String(32))
+    filename: Mapped[str] = mapped_column(String(255))
+    purpose: Mapped[str] = mapped_column(String(32))
+    size_bytes: Mapped[int]
+    """Until it is whole, what is set aside for it."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Empty until it is whole."""
+    kind: Mapped[str] = mapped_column(String(16))
+    """What its lines are, as `core.dataset` calls them; empty for results."""
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+
+
+class JobRow(Base):
+    """A fine-tuning job. `runner` and `lease_until` say which process works on it; anybody may after that time."""
+
+    __tablename__ = "tuning_job"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    space: Mapped[str] = mapped_column(String(160))
+    key_id: Mapped[str] = mapped_column(String(32))
+    team: Mapped[str] = mapped_column(String(128))
+    model: Mapped[str] = mapped_column(String(128))
+    tuned_model: Mapped[str] = mapped_column(String(128))
+    """The name that the result is served by."""
+    training_file: Mapped[str] = mapped_column(String(40))
+    validation_file: Mapped[str | None] = mapped_column(String(40))
+    request: Mapped[dict[str, Any]]
+    """What the client asked for beyond that: method, hyperparameters, seed, suffix, metadata."""
+    status: Mapped[str] = mapped_column(String(24), index=True)
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    error: Mapped[dict[str, Any] | None]
+    artifact: Mapped[str | None] = mapped_column(String(128))
+    """What came of it."""
+    trained_tokens: Mapped[int | None]
+    estimated_finish: Mapped[float | None]
+    result_file: Mapped[str | None] = mapped_column(String(40))
+    runner: Mapped[str] = mapped_column(String(32))
+    lease_until: Mapped[float]
+    attempts: Mapped[int]
+    """How often its training was started."""
+    spent_s: Mapped[float]
+    """How long it has run, all attempts together."""
+    step: Mapped[int]
+    """The last optimizer step that was told as an event."""
+    events: Mapped[int]
+    """How many events it has."""
+
+
+class JobEventRow(Base):
+    """Something that happened to a job."""
+
+    __tablename__ = "tuning_event"
+
+    job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """From 1, in the order in which they happened."""
+    created_at: Mapped[float]
+    level: Mapped[str] = mapped_column(String(8))
+    type: Mapped[str] = mapped_column(String(16))
+    message: Mapped[str]
+    data: Mapped[dict[str, Any]]
+
+
+class CheckpointRow(Base):
+    """A checkpoint of a job, with what was measured there."""
+
+    __tablename__ = "tuning_checkpoint"
+
+    job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    created_at: Mapped[float]
+    metrics: Mapped[dict[str, Any]]
+
+
 Index("ix_usage_key_id", UsageRow.key_id)
+Index("ix_stored_file_space", FileRow.space)
+Index("ix_tuning_job_space", JobRow.space)
