@@ -13,6 +13,7 @@ from freehold.serve.config.models import (
     RemoteEngine,
     Replaces,
     RestartPolicy,
+    ServedAdapter,
     ServedModel,
 )
 from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPrice, Upstream
@@ -32,6 +33,7 @@ __all__ = [
     "RestartPolicy",
     "Route",
     "SecretRef",
+    "ServedAdapter",
     "ServedModel",
     "Shadow",
     "TokenPrice",

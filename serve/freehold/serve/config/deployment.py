@@ -21,6 +21,11 @@ class DeploymentConfig(ConfigModel):
     upstreams: dict[Annotated[str, Field(pattern=UPSTREAM_NAME)], Upstream] = Field(default_factory=dict)
     gateway: GatewayConfig = GatewayConfig()
 
+    @property
+    def adapters(self) -> dict[str, str]:
+        """The model of each adapter that is named here."""
+        return {adapter: name for name, model in self.models.items() for adapter in model.adapters or ()}
+
 
 def load_config(path: Path) -> DeploymentConfig:
     """Read `freehold.yaml`. Raises ConfigError with every problem at once, each with its path in the file."""
@@ -67,8 +72,28 @@ def _cross_field_problems(config: DeploymentConfig) -> list[str]:
             problems.append(f"models.{name}.artifact: required, since a process engine loads one")
         if isinstance(model.engine, RemoteEngine) and model.artifact:
             problems.append(f"models.{name}.artifact: a remote engine has no artifact; drop one of the two")
+    problems += _adapter_problems(config)
     for name, route in config.routes.items():
         problems += _route_problems(name, route, config)
+    return problems
+
+
+def _adapter_problems(config: DeploymentConfig) -> list[str]:
+    problems = []
+    owner: dict[str, str] = {}
+    for name, model in config.models.items():
+        if model.adapters is None:
+            continue
+        if isinstance(model.engine, RemoteEngine):
+            problems.append(f"models.{name}.adapters: a remote engine loads its own; name each of them as a model")
+        elif model.engine.max_cpu_loras and model.engine.max_cpu_loras < model.engine.max_loras:
+            problems.append(f"models.{name}.engine.maxCpuLoras: at least maxLoras, which is {model.engine.max_loras}")
+        for adapter in model.adapters:
+            other = "a model" if adapter in config.models else "a route" if adapter in config.routes else ""
+            if other or adapter in owner:
+                other = other or f"an adapter of {owner[adapter]}"
+                problems.append(f"models.{name}.adapters.{adapter}: {other} has this name; take another")
+            owner.setdefault(adapter, name)
     return problems
 
 
@@ -79,8 +104,9 @@ def _route_problems(name: str, route: Route, config: DeploymentConfig) -> list[s
     places += [(place, part.target) for place, part in (("canary", route.canary), ("shadow", route.shadow)) if part]
     for place, target in places:
         upstream, _, model = target.partition("/")
-        if target not in config.models and not (upstream in config.upstreams and model):
-            known = ", ".join([*config.models, *(f"{each}/…" for each in config.upstreams)])
+        is_ours = target in config.models or target in config.adapters
+        if not is_ours and not (upstream in config.upstreams and model):
+            known = ", ".join([*config.models, *config.adapters, *(f"{each}/…" for each in config.upstreams)])
             problems.append(f"routes.{name}.{place}: no model or upstream of that name; there are {known}")
     if not any(route.targets.values()):
         problems.append(f"routes.{name}.targets: every weight is 0, so nothing would answer")

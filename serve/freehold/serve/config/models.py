@@ -5,7 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from freehold.serve.config.base import ConfigModel, SecretRef, without_version
+from freehold.serve.config.base import NAME, ConfigModel, SecretRef, without_version
+
+EngineRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
+"""What vLLM's `--max-lora-rank` takes; a test holds it against `freehold.core.adapters.ENGINE_RANKS`."""
 
 
 class RestartPolicy(ConfigModel):
@@ -44,6 +47,14 @@ class ProcessEngine(ConfigModel):
     """vLLM's parser for this family's tool calls, for example `hermes`; setting one turns tool calls on."""
     reasoning_parser: str | None = None
     """vLLM's parser that separates reasoning from the answer, for example `deepseek_r1`."""
+    max_loras: int = Field(default=4, gt=0, le=256)
+    """Adapters that may answer in one batch; requests for further ones wait. Counts only with `adapters`."""
+    max_cpu_loras: int | None = Field(default=None, gt=0)
+    """Adapters kept in memory; any more are read from the disk again when they are asked for. None is 16, or `maxLoras`
+    if that is more."""
+    max_lora_rank: EngineRank | None = None
+    """Largest rank of an adapter; memory is set aside for `maxLoras` of it. None is the largest that `adapters` names,
+    but at least 64, so that most adapters can be loaded at runtime."""
     chat_template: Path | None = None
     """A Jinja file that replaces the artifact's own template."""
     extra_args: tuple[str, ...] = ()
@@ -90,6 +101,15 @@ EngineConfig = Annotated[
 ]
 
 
+class ServedAdapter(ConfigModel):
+    """A LoRA adapter of the model, which clients name like a model."""
+
+    artifact: str
+    """Artifact id of the adapter, or its name in the store."""
+    accept: tuple[Literal["parity"], ...] = ()
+    """Gates that it need not have passed: `[parity]` serves an adapter that was not judged, or was refused."""
+
+
 class Cost(ConfigModel):
     """What running the model costs."""
 
@@ -117,6 +137,9 @@ class ServedModel(ConfigModel):
     """Artifact id, model name in the store, or catalogue id; a remote engine has none."""
     engine: EngineConfig = ProcessEngine()
     """How it is run: a process (the default) or a remote endpoint."""
+    adapters: dict[Annotated[str, Field(pattern=NAME)], ServedAdapter] | None = None
+    """Adapters by the name that clients send. With `{}` none is there at the start, but they can be loaded while the
+    engine runs; without this key it is started for the model alone."""
     cost: Cost | None = None
     """Price of its hardware; without it, reports count tokens only."""
     replaces: Replaces | None = None

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Protocol
 
+from freehold.serve.adapters.status import AdapterStatus
+
 
 class EngineState(StrEnum):
     """Life of an engine. Only `READY` takes requests."""
@@ -63,6 +65,10 @@ class Engine(Protocol):
     @property
     def abilities(self) -> frozenset[str] | None:
         """What it can do beyond every other vLLM (`gateway.parameters`); None for one that may be no vLLM."""
+
+    @property
+    def adapter(self) -> AdapterStatus | None:
+        """How it stands, if this is an adapter, on the machine of another engine; None for a model."""
 
     @property
     def provider(self) -> str:

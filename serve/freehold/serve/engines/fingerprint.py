@@ -7,7 +7,9 @@ from freehold.core.store import Artifact
 from freehold.serve.config import ProcessEngine
 
 
-def system_fingerprint(artifact: Artifact, config: ProcessEngine, engine_version: str) -> str:
+def system_fingerprint(
+    artifact: Artifact, config: ProcessEngine, engine_version: str, max_lora_rank: int | None = None
+) -> str:
     """`fh-` and 16 hex digits over weights, tokenizer, template, sampling defaults, parsers and engine version.
 
     The artifact's digest covers weights, quantization, tokenizer, chat template and `generation_config.json`.
@@ -24,4 +26,6 @@ def system_fingerprint(artifact: Artifact, config: ProcessEngine, engine_version
         "chatTemplate": hashlib.sha256(template).hexdigest() if template else None,
         "extraArgs": config.extra_args,
     }
+    if max_lora_rank is not None:  # other kernels run, and on some machines no compiled graph
+        parts["maxLoraRank"] = max_lora_rank
     return "fh-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

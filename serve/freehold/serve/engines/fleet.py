@@ -1,14 +1,16 @@
 """The fleet: every engine of one deployment, built from the config, started and stopped together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from freehold.core.environment.gpu import has_nvidia_gpu
 from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.settings import Settings
 from freehold.core.store import Store
-from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.adapters.admission import admit, rank_for
+from freehold.serve.adapters.host import AdapterHost, Wanted
+from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter, ServedModel
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
@@ -23,20 +25,26 @@ POLL_S = 0.1
 class Fleet:
     """Engines by model name. Holds every served artifact in use, so that nothing removes it from the store."""
 
-    def __init__(self, engines: dict[str, Engine], held: ExitStack) -> None:
+    def __init__(self, engines: dict[str, Engine], hosts: dict[str, AdapterHost], held: ExitStack) -> None:
         self.engines = engines
+        """Models and, as they come and go, their adapters."""
+        self.hosts = hosts
+        """What loads adapters, by model, for those that may have some."""
         self._held = held
 
     async def start(self) -> None:
-        for engine in self.engines.values():
+        for engine in list(self.engines.values()):
             await engine.start()
+        for host in self.hosts.values():
+            await host.start()
 
     async def until_settled(self) -> None:
-        """Return once every engine is ready, has failed, or is somebody else's and does not answer."""
+        """Return once every engine and adapter is ready, has failed, or is somebody else's and does not answer."""
         while any(engine.state not in SETTLED for engine in self.engines.values()):
             await asyncio.sleep(POLL_S)
 
     async def stop(self) -> None:
+        await asyncio.gather(*(host.stop() for host in self.hosts.values()))
         await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
         self._held.close()
 
@@ -47,17 +55,40 @@ def build_fleet(
     """Engines for every model. Raises ConfigError with every missing artifact, environment and secret at once."""
     problems: list[str] = []
     engines: dict[str, Engine] = {}
+    hosts: dict[str, AdapterHost] = {}
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
-                engines[name] = _build(name, model, settings, store, held, report)
+                engine = engines[name] = _build(name, model, settings, store, held, report)
+                if isinstance(engine, ProcessRunner) and model.adapters is not None:
+                    problems += _adapter_problems(engine, model.adapters, store)
+                    hosts[name] = AdapterHost(engine, store, engines, report)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
                 )
         if problems:
             raise ConfigError("The deployment cannot be served", problems)
-        return Fleet(engines, held.pop_all())
+        for name, host in hosts.items():
+            host.want(configured_adapters(config.models[name]))
+        return Fleet(engines, hosts, held.pop_all())
+
+
+def configured_adapters(model: ServedModel) -> dict[str, Wanted]:
+    """The adapters that the config names for a model."""
+    adapters = model.adapters or {}
+    return {name: Wanted(adapter.artifact, adapter.accept, True) for name, adapter in adapters.items()}
+
+
+def _adapter_problems(engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store) -> list[str]:
+    assert engine.max_lora_rank is not None, "it was started for adapters"
+    problems = []
+    for name, adapter in adapters.items():
+        try:
+            admit(store, engine.artifact, adapter.artifact, accept=adapter.accept, max_rank=engine.max_lora_rank)
+        except FreeholdError as error:
+            problems.append(f"models.{engine.name}.adapters.{name}: {error}. {error.next_step}".rstrip())
+    return problems
 
 
 def _build(
@@ -70,7 +101,13 @@ def _build(
     _check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
-    return ProcessRunner(name, artifact, model.engine, runtime, report)
+    return ProcessRunner(name, artifact, model.engine, runtime, report, _max_lora_rank(model, model.engine, store))
+
+
+def _max_lora_rank(model: ServedModel, engine: ProcessEngine, store: Store) -> int | None:
+    if model.adapters is None:
+        return None
+    return engine.max_lora_rank or rank_for(store, (adapter.artifact for adapter in model.adapters.values()))
 
 
 def _check_files(name: str, engine: ProcessEngine) -> None:

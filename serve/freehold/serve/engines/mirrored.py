@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
 
 
@@ -21,6 +22,7 @@ class EngineView(msgspec.Struct, frozen=True):
     context_tokens: int | None
     can_abort: bool
     abilities: frozenset[str] | None
+    adapter: AdapterStatus | None
     provider: str
     speaks_openai: bool
     speaks_anthropic: bool
@@ -45,6 +47,7 @@ class MirroredEngine:
         self.context_tokens = view.context_tokens
         self.can_abort = view.can_abort
         self.abilities = view.abilities
+        self.adapter = view.adapter
         self.provider = view.provider
         self._speaks = (view.speaks_openai, view.speaks_anthropic)
 
@@ -64,7 +67,10 @@ class MirroredFleet:
 
     def show(self, line: bytes) -> None:
         """Take a line that `describe` has made."""
-        for view in msgspec.json.decode(line, type=list[EngineView]):
+        views = msgspec.json.decode(line, type=list[EngineView])
+        for name in self.engines.keys() - {view.name for view in views}:
+            del self.engines[name]  # an adapter that was unloaded; no route leads to one that may be
+        for view in views:
             mirrored = self.engines.get(view.name)
             if isinstance(mirrored, MirroredEngine):
                 mirrored.show(view)
@@ -90,6 +96,7 @@ def _view(engine: Engine) -> EngineView:
         context_tokens=engine.context_tokens,
         can_abort=engine.can_abort,
         abilities=engine.abilities,
+        adapter=engine.adapter,
         provider=engine.provider,
         speaks_openai=engine.speaks(anthropic=False),
         speaks_anthropic=engine.speaks(anthropic=True),

@@ -1,5 +1,6 @@
 """The golden probe against a running engine, over its OpenAI API."""
 
+import json
 import math
 from typing import Any
 
@@ -52,9 +53,17 @@ async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) 
         async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as response:
             if response.status != 200:
                 raise EngineError(
-                    f"The engine answered {response.status} to the golden probe", why=(await response.text())[:500]
+                    f"The engine answered {response.status} to the golden probe", why=error_text(await response.text())
                 )
             reply: dict[str, Any] = await response.json()
             return reply
     except (aiohttp.ClientError, TimeoutError) as error:
         raise EngineError("The engine did not answer the golden probe", why=str(error) or repr(error)) from error
+
+
+def error_text(body: str) -> str:
+    """What an engine says is wrong: the message of OpenAI's error envelope, or the body's beginning."""
+    try:
+        return str(json.loads(body)["error"]["message"])[:500]
+    except (ValueError, KeyError, TypeError):
+        return body[:500]

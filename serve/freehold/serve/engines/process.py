@@ -11,6 +11,7 @@ import aiohttp
 
 from freehold.core.errors import EngineError
 from freehold.core.store import Artifact
+from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import ProcessEngine as ProcessConfig
 from freehold.serve.engines.abilities import chat_template_text, engine_abilities, has_abort
 from freehold.serve.engines.child import Child
@@ -46,20 +47,26 @@ class ProcessEngine:
         config: ProcessConfig,
         runtime: EngineRuntime,
         report: Callable[[str], None],
+        max_lora_rank: int | None = None,
     ) -> None:
+        """`max_lora_rank` is that of the adapters which it may be given; None starts it for the model alone."""
         self.name = name
         self.upstream_model = name
         self.base_url = ""
         self.state = EngineState.STARTING
         self.detail = "not started yet"
         self.headers: Mapping[str, str] = {}
-        self.fingerprint = system_fingerprint(artifact, config, runtime.version)
+        self.fingerprint = system_fingerprint(artifact, config, runtime.version, max_lora_rank)
         self.provider = "vllm"
         self.leaves = False
         self.context_tokens = config.max_model_len
         self.can_abort = has_abort(runtime.version)
         self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
-        self._artifact = artifact
+        self.adapter: AdapterStatus | None = None
+        self.artifact = artifact
+        self.max_lora_rank = max_lora_rank
+        self.life = 0
+        """How often its child was started: what was loaded into one life is not there in the next."""
         self._config = config
         self._runtime = runtime
         self._report = report
@@ -115,10 +122,11 @@ class ProcessEngine:
 
     async def _run_once(self) -> tuple[Diagnosis, float]:
         """One life of the child. Returns why it ended and how many seconds it was ready."""
+        self.life += 1
         port = free_loopback_port()
         self.base_url = f"http://127.0.0.1:{port}"
         started = launch(
-            self._artifact,
+            self.artifact,
             self._config,
             name=self.name,
             python=self._runtime.python,
@@ -126,6 +134,7 @@ class ProcessEngine:
             fingerprint=self.fingerprint,
             has_gpu=self._runtime.has_gpu,
             aborts=self.can_abort,
+            max_lora_rank=self.max_lora_rank,
         )
         self._child = await Child.start(started.command, started.env, self._runtime.log)
         try:
@@ -171,12 +180,12 @@ class ProcessEngine:
         if self._config.probe == "off":
             self._report(f"{self.name}: served without the golden probe, as configured (engine.probe: off).")
             return
-        reference = self._artifact.lineage.probe
+        reference = self.artifact.lineage.probe
         if reference.status != "computed":
             raise _EndedError(
                 Diagnosis(
-                    f"there is no golden-probe reference for {self._artifact.id} ({reference.reason})",
-                    f"Run `freehold store probe {self._artifact.id}`, or serve unproven with `engine: {{probe: off}}`.",
+                    f"there is no golden-probe reference for {self.artifact.id} ({reference.reason})",
+                    f"Run `freehold store probe {self.artifact.id}`, or serve unproven with `engine: {{probe: off}}`.",
                     is_final=True,
                 )
             )

@@ -8,6 +8,7 @@ from contextlib import suppress
 import aiohttp
 
 from freehold.core.errors import ConfigError
+from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.listing import context_of
@@ -32,6 +33,7 @@ class RemoteEngine:
         self.context_tokens: int | None = None
         self.can_abort = True  # it may be a vLLM; one that is not says so with a 404
         self.abilities: frozenset[str] | None = None
+        self.adapter: AdapterStatus | None = None
         self._task: asyncio.Task[None] | None = None
 
     def speaks(self, anthropic: bool) -> bool:

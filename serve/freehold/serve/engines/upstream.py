@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from freehold.core.errors import ConfigError
+from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import DeploymentConfig, Upstream
 from freehold.serve.engines.engine import EngineState
 
@@ -24,6 +25,7 @@ class UpstreamEngine:
         self.can_abort = False
         self.provider: str = config.api
         self.abilities: frozenset[str] | None = None
+        self.adapter: AdapterStatus | None = None
         self._is_anthropic = config.api == "anthropic"
 
     def speaks(self, anthropic: bool) -> bool:
@@ -40,7 +42,7 @@ def build_upstreams(config: DeploymentConfig, environ: Mapping[str, str] = os.en
     engines: dict[str, UpstreamEngine] = {}
     for target in sorted({target for route in config.routes.values() for target in route.leads_to()}):
         upstream, _, model = target.partition("/")
-        if target in config.models or upstream not in config.upstreams:
+        if target in config.models or target in config.adapters or upstream not in config.upstreams:
             continue
         try:
             headers = _headers(upstream, config.upstreams[upstream], environ)

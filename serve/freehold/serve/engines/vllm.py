@@ -16,6 +16,9 @@ API_SERVER = "vllm.entrypoints.openai.api_server"
 ONLINE_QUANTIZATION = "--quantization"
 MEDIA_DOMAINS = "--allowed-media-domains"
 
+MOST_CPU_LORAS = 16
+"""Adapters kept in memory unless the config says otherwise: some tens of MB each."""
+
 NO_DOMAIN = "none/"
 """No URL has this host, since a host ends at the slash. vLLM takes an empty list for "every host"."""
 
@@ -45,9 +48,13 @@ def launch(
     fingerprint: str,
     has_gpu: bool,
     aborts: bool = True,
+    max_lora_rank: int | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Launch:
-    """The command that serves `artifact` as `name` on a loopback port; `aborts` is `abilities.has_abort`."""
+    """The command that serves `artifact` as `name` on a loopback port; `aborts` is `abilities.has_abort`.
+
+    With a `max_lora_rank` it takes adapters of up to this rank while it runs.
+    """
     arguments: dict[str, object] = {
         "--model": artifact.path,
         "--served-model-name": name,
@@ -62,12 +69,14 @@ def launch(
         "--tool-call-parser": config.tool_call_parser,
         "--reasoning-parser": config.reasoning_parser,
         "--gpu-memory-utilization": config.gpu_memory_utilization if has_gpu else None,
+        **(_lora_limits(config, max_lora_rank) if max_lora_rank is not None else {}),
         # The gateway fetches what a request names by URL (gateway.media); the engine has no need to.
         MEDIA_DOMAINS: None if _is_given(config, MEDIA_DOMAINS) else NO_DOMAIN,
     }
     flags = {
         # With it the engine ends a request on demand and tells its usage; the port is on loopback.
         "--enable-scale-out": aborts,
+        "--enable-lora": max_lora_rank is not None,
         "--enforce-eager": not has_gpu if config.enforce_eager is None else config.enforce_eager,
         "--enable-auto-tool-choice": config.tool_call_parser is not None,
         "--trust-remote-code": "remote-code" in artifact.lineage.allowed,
@@ -75,7 +84,15 @@ def launch(
     given = [text for flag, value in arguments.items() if value is not None for text in (flag, str(value))]
     given += [flag for flag, wanted in flags.items() if wanted]
     command = (str(python), "-m", API_SERVER, *given, *config.extra_args)
-    return Launch(command, _environment(environ, config, has_gpu=has_gpu))
+    return Launch(command, _environment(environ, config, has_gpu=has_gpu, adapts=max_lora_rank is not None))
+
+
+def _lora_limits(config: ProcessEngine, max_lora_rank: int) -> dict[str, object]:
+    return {
+        "--max-lora-rank": max_lora_rank,
+        "--max-loras": config.max_loras,
+        "--max-cpu-loras": config.max_cpu_loras or max(MOST_CPU_LORAS, config.max_loras),
+    }
 
 
 def _dtype(config: ProcessEngine, *, has_gpu: bool) -> str:
@@ -90,7 +107,7 @@ def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
     engine = {
         # Everything it needs is in the artifact: nothing is looked up and nothing is reported.
         "HF_HUB_OFFLINE": "1",
@@ -104,6 +121,9 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
         # vLLM's progress bars and Python's buffered prints would reach the log late.
         "PYTHONUNBUFFERED": "1",
     }
+    if adapts:
+        # On loopback alone, and the gateway relays neither endpoint.
+        engine["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     if not has_gpu:
         engine["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_kv_cache_gib)
         # Two OpenMP threads on a small, busy machine were ten times slower than one.

@@ -66,14 +66,16 @@ def create_pages(
             data = [_anthropic_model(name) for name in names]
             ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
             return {"data": data, "has_more": False, "first_id": None, "last_id": None, **ends}
-        return {"object": "list", "data": [_openai_model(name) for name in names]}
+        return {"object": "list", "data": [_openai_model(name, engines.get(name)) for name in names]}
 
     @pages.get("/v1/models/{name:path}")
     async def show_model(name: str, request: Request) -> dict[str, Any]:
         names = relay.table.names(await relay.identify(request.scope["headers"]))
         if name not in names:
             raise unknown_model(name, names)
-        return _anthropic_model(name) if _dialect(request) is Dialect.ANTHROPIC else _openai_model(name)
+        return (
+            _anthropic_model(name) if _dialect(request) is Dialect.ANTHROPIC else _openai_model(name, engines.get(name))
+        )
 
     return pages
 
@@ -87,15 +89,24 @@ def handle_errors(pages: FastAPI) -> None:
 
 
 def _readiness(engines: Mapping[str, Engine], relay: Relay) -> Response:
-    """200 if every configured engine takes requests: a rollout must not go on over half a deployment."""
-    is_ready = not relay.is_draining and all(engine.state is EngineState.READY for engine in engines.values())
+    """200 if every configured model takes requests: a rollout must not go on over half a deployment.
+
+    An adapter that is not ready is told, and keeps nobody from asking the models.
+    """
+    own = [engine for engine in engines.values() if engine.adapter is None]
+    is_ready = not relay.is_draining and all(engine.state is EngineState.READY for engine in own)
     models = {name: {"state": engine.state, "detail": engine.detail} for name, engine in engines.items()}
     status = "draining" if relay.is_draining else "ready" if is_ready else "not ready"
     return JSONResponse({"status": status, "models": models}, status_code=200 if is_ready else 503)
 
 
-def _openai_model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": CREATED, "owned_by": "freehold"}
+def _openai_model(name: str, engine: Engine | None) -> dict[str, Any]:
+    """A model; an adapter names what it is loaded into and what it is, in the fields that vLLM has for it."""
+    model = {"id": name, "object": "model", "created": CREATED, "owned_by": "freehold"}
+    if engine is None or engine.adapter is None:
+        return model
+    adapter = engine.adapter
+    return {**model, "parent": adapter.model, "root": adapter.serving or adapter.wanted}
 
 
 def _anthropic_model(name: str) -> dict[str, Any]:
