@@ -1,5 +1,6 @@
 """The functions that an assistant may call, and whether calls and results belong together."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,12 +16,23 @@ def read_tools(row: Mapping[str, Any], findings: Findings) -> Tools:
     raw = row.get("tools")
     if raw is None and row.get("functions") is not None:
         raw = row["functions"]
+    if isinstance(raw, str):
+        raw = _parsed(raw, findings)
     if raw is None:
         return ()
     if not isinstance(raw, list):
         findings.error("bad_tools", f"tools is {type_name(raw)}; write a list")
         return ()
     return tuple(tool for index, item in enumerate(raw) if (tool := _tool(item, f"tools[{index}]", findings)))
+
+
+def _parsed(raw: str, findings: Findings) -> Any:
+    """ShareGPT files and tables hold tools as JSON in a string, or an empty one."""
+    try:
+        return json.loads(raw) if raw.strip() else []
+    except ValueError as error:
+        findings.error("bad_tools", f"tools is a string that is no JSON: {error}")
+        return []
 
 
 def _tool(item: Any, place: str, findings: Findings) -> dict[str, Any] | None:
@@ -34,26 +46,29 @@ def _tool(item: Any, place: str, findings: Findings) -> dict[str, Any] | None:
     return {"type": "function", "function": named}
 
 
-def pair_calls(messages: Sequence[Message], tools: Tools, findings: Findings) -> None:
+def pair_calls(
+    messages: Sequence[Message], tools: Tools, findings: Findings, *, place: str = "messages", first: int = 0
+) -> None:
     """Report calls without result, results without call, and calls of functions that are not there.
 
-    Calls and results without ids are paired by their order, and given ids.
+    Calls and results without ids are paired by their order, and given ids. `place` is what the line calls the list of
+    messages, `first` the index of the first message in it.
     """
     known = [tool["function"]["name"] for tool in tools]
     open_calls: list[dict[str, Any]] = []
     count = 0
-    for index, message in enumerate(messages):
-        place = f"messages[{index}]"
+    for index, message in enumerate(messages, start=first):
+        here = f"{place}[{index}]"
         if message["role"] == "tool":
-            _close(open_calls, message, place, findings)
+            _close(open_calls, message, here, findings)
             continue
-        _report_open(open_calls, place, findings)
+        _report_open(open_calls, here, findings)
         open_calls = list(message.get("tool_calls", ()))
         for call in open_calls:
             count += 1
             # Nine letters and digits: Mistral's templates refuse anything else.
             call.setdefault("id", f"call{count:05d}")
-            _report_unknown(call["function"]["name"], known, place, findings)
+            _report_unknown(call["function"]["name"], known, here, findings)
 
 
 def _close(open_calls: list[dict[str, Any]], message: Message, place: str, findings: Findings) -> None:

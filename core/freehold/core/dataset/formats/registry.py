@@ -2,12 +2,26 @@
 
 from typing import Any
 
+from freehold.core.dataset.formats.alpaca import AlpacaFormat
 from freehold.core.dataset.formats.chat import ChatFormat
+from freehold.core.dataset.formats.completion import CompletionFormat
 from freehold.core.dataset.formats.format import Format
+from freehold.core.dataset.formats.kto import KtoFormat
+from freehold.core.dataset.formats.preference import PreferenceFormat
+from freehold.core.dataset.formats.sharegpt import ShareGptFormat
+from freehold.core.dataset.formats.text import TextFormat
 from freehold.core.errors import UserError
 
 AUTO = "auto"
-FORMATS: tuple[Format, ...] = (ChatFormat(),)
+FORMATS: tuple[Format, ...] = (
+    PreferenceFormat(),
+    KtoFormat(),
+    ChatFormat(),
+    ShareGptFormat(),
+    CompletionFormat(),
+    AlpacaFormat(),
+    TextFormat(),
+)
 
 
 def format_named(name: str) -> Format:
