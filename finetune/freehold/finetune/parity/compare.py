@@ -31,6 +31,10 @@ class Limits:
     """Least share of the adapter's expected effect."""
     effect_most: float = 1.1
 
+    def as_numbers(self) -> dict[str, float]:
+        """For the verdict."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class RenderingDifference:
@@ -165,8 +169,3 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _at(tokens: Sequence[int], index: int) -> int | None:
     return tokens[index] if index < len(tokens) else None
-
-
-def as_numbers(limits: Limits) -> dict[str, float]:
-    """For the verdict."""
-    return asdict(limits)
