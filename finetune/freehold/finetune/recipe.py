@@ -153,3 +153,13 @@ class Recipe(_Part):
                 "write `output: {merge: true}` to get a merged model, or leave it out"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_a_reference(self) -> "Recipe":
+        """The reference of DPO and KTO is the base without its adapter, which these starts have changed."""
+        if self.training.objective in ("dpo", "kto") and self.lora.init in ("pissa", "olora"):
+            raise ValueError(
+                f"lora.init: {self.lora.init} changes the base, and {self.training.objective} compares with it: "
+                "write `lora: {init: default}`, or `training: {objective: orpo}`, which compares with nothing"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""Learning from preferences, by TRL's trainers over rows that our own masker tokenised."""
