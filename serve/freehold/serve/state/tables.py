@@ -228,6 +228,50 @@ class CheckpointRow(Base):
     metrics: Mapped[dict[str, Any]]
 
 
+class AdapterRow(Base):
+    """An adapter that was asked for while gateways ran. Those that the config names have no row."""
+
+    __tablename__ = "adapter"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    """What clients send."""
+    model: Mapped[str] = mapped_column(String(128))
+    """The model whose engines load it."""
+    artifact: Mapped[str] = mapped_column(String(128))
+    accept: Mapped[list[str]]
+    """Gates that it need not have passed."""
+    created_at: Mapped[float]
+
+
+class AdapterRevisionRow(Base):
+    """One row: how many changes the adapters have seen; replicas read them again when it has moved."""
+
+    __tablename__ = "adapter_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    value: Mapped[int]
+
+
+class AdapterReportRow(Base):
+    """How an adapter stands on one replica, as that last said. An empty `name` says that the replica is there."""
+
+    __tablename__ = "adapter_report"
+
+    replica: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    wanted: Mapped[str] = mapped_column(String(128))
+    """The artifact that should answer."""
+    phase: Mapped[str] = mapped_column(String(16))
+    """`loading`, `ready`, `failed` or `unloading`: how far that is."""
+    detail: Mapped[str]
+    serving: Mapped[str] = mapped_column(String(128))
+    """The artifact that answers; empty if none does."""
+    fingerprint: Mapped[str] = mapped_column(String(32))
+    is_configured: Mapped[bool]
+    reported_at: Mapped[float] = mapped_column(index=True)
+
+
 Index("ix_usage_key_id", UsageRow.key_id)
 Index("ix_stored_file_space", FileRow.space)
 Index("ix_tuning_job_space", JobRow.space)
