@@ -24,6 +24,10 @@ class AdaptableEngine(Engine, Protocol):
     def max_lora_rank(self) -> int | None:
         """Largest rank that it takes; None for one that was started for the model alone."""
 
+    @property
+    def is_quantized_online(self) -> bool:
+        """Whether it quantizes the model's weights itself, so that no reference has seen them."""
+
 
 class AdapterEngine:
     """Satisfies `Engine`. Ready while the model's engine is, and holds the adapter in this life of it."""

@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 import aiohttp
 
-from freehold.core.errors import EngineError, FreeholdError
+from freehold.core.adapters.reference import PARITY_FILE, read_parity
+from freehold.core.errors import EngineError, FreeholdError, GateError
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters import vllm_lora
 from freehold.serve.adapters.admission import admit, verify_files
 from freehold.serve.adapters.engine import AdaptableEngine, AdapterEngine, adapter_fingerprint
+from freehold.serve.adapters.proof import prove
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
 
@@ -127,7 +129,7 @@ class AdapterHost:
         began = time.monotonic()
         try:
             artifact = await asyncio.to_thread(self._admitted, wanted)
-            upstream = await self._load(session, slot.engine.name, artifact)
+            upstream = await self._load(session, slot.engine.name, artifact, "parity" in wanted.accept)
         except FreeholdError as error:
             if self._is_still(slot, wanted):
                 self._show(slot, AdapterPhase.FAILED, str(error))
@@ -153,7 +155,7 @@ class AdapterHost:
         verify_files(self.store, artifact)
         return artifact
 
-    async def _load(self, session: aiohttp.ClientSession, name: str, artifact: Artifact) -> str:
+    async def _load(self, session: aiohttp.ClientSession, name: str, artifact: Artifact, accepts: bool) -> str:
         """The engine's name of it, which is loaded and proven then. Raises FreeholdError."""
         upstream = f"{name}@{artifact.lineage.digest[:12]}"
         loaded = self._loaded.get(upstream)
@@ -164,7 +166,43 @@ class AdapterHost:
             held.enter_context(self.store.use(artifact))
             await vllm_lora.load(session, self.base.base_url, upstream, artifact.path)
             self._loaded[upstream] = _Loaded(artifact, held.pop_all())
+        try:
+            await self._prove(session, upstream, artifact, accepts=accepts)
+        except FreeholdError:
+            await self._unload(session, upstream)
+            raise
         return upstream
+
+    async def _prove(self, session: aiohttp.ClientSession, upstream: str, artifact: Artifact, *, accepts: bool) -> None:
+        """Raises GateError with the cause when the engine does not answer as the trainer's model did."""
+        reference = await asyncio.to_thread(read_parity, artifact.path)
+        if reference is None:
+            if not accepts:
+                raise _unproven(artifact)
+            self.report(f"{self.base.name}: {artifact.id} has no parity reference and is served unproven, as accepted.")
+            return
+        try:
+            proof = await prove(
+                session,
+                self.base.base_url,
+                base=self.base.upstream_model,
+                adapter=upstream,
+                reference=reference,
+                context_tokens=self.base.context_tokens,
+                quantized_online=self.base.is_quantized_online,
+            )
+            if proof.problems:
+                raise GateError(
+                    f"{artifact.id} does not answer as it did in training",
+                    why="; ".join(proof.problems),
+                    next_step=f"Run `freehold parity {artifact.id}`, or accept it as it is with `accept: [parity]`.",
+                )
+        except GateError as error:
+            if not accepts:
+                raise
+            self.report(f"{self.base.name}: {error}. It is served all the same, as accepted.")
+        else:
+            self.report(f"{self.base.name}: {artifact.id}: {proof}")
 
     async def _unload(self, session: aiohttp.ClientSession, upstream: str) -> None:
         self._loaded.pop(upstream).held.close()
@@ -203,3 +241,11 @@ class AdapterHost:
 
     def _title(self, slot: _Slot) -> str:
         return f"{self.base.name}: adapter {slot.engine.name}"
+
+
+def _unproven(artifact: Artifact) -> GateError:
+    return GateError(
+        f"{artifact.id} cannot be proven",
+        why=f"it holds no {PARITY_FILE}",
+        next_step="Train it with `freehold finetune`, or accept it unproven with `accept: [parity]`.",
+    )

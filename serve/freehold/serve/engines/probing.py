@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -28,19 +29,37 @@ async def probe_engine(
 async def _answer(session: aiohttp.ClientSession, base_url: str, model: str, prompt: PromptProbe) -> EngineAnswer:
     rendered = None
     if prompt.messages is not None:
-        body = {
-            "messages": list(prompt.messages),
-            "max_tokens": 1,
-            "temperature": 0,
-            "return_token_ids": True,
-        }
-        reply = await _post(session, f"{base_url}/v1/chat/completions", {"model": model} | body)
-        rendered = tuple(reply["prompt_token_ids"])
-    forced = [*prompt.prompt_token_ids, *(position.token_id for position in prompt.positions)]
-    body = {"prompt": forced, "max_tokens": 1, "temperature": 0, "prompt_logprobs": TOP_LOGPROBS}
+        rendered = await rendered_tokens(session, base_url, model, prompt.messages)
+    continuation = [position.token_id for position in prompt.positions]
+    return EngineAnswer(
+        rendered, await forced_logprobs(session, base_url, model, prompt.prompt_token_ids, continuation)
+    )
+
+
+async def rendered_tokens(
+    session: aiohttp.ClientSession,
+    base_url: str,
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> tuple[int, ...]:
+    """The tokens that the engine makes of a chat. Raises EngineError."""
+    body = {"messages": list(messages), "max_tokens": 1, "temperature": 0, "return_token_ids": True}
+    body |= {"tools": list(tools)} if tools else {}
+    reply = await _post(session, f"{base_url}/v1/chat/completions", {"model": model} | body)
+    return tuple(reply["prompt_token_ids"])
+
+
+async def forced_logprobs(
+    session: aiohttp.ClientSession, base_url: str, model: str, prompt: Sequence[int], continuation: Sequence[int]
+) -> tuple[dict[int, float], ...]:
+    """Log-probabilities by token at each place of a continuation that the engine is made to read.
+
+    Raises EngineError.
+    """
+    body = {"prompt": [*prompt, *continuation], "max_tokens": 1, "temperature": 0, "prompt_logprobs": TOP_LOGPROBS}
     reply = await _post(session, f"{base_url}/v1/completions", {"model": model} | body)
-    positions = reply["choices"][0]["prompt_logprobs"][len(prompt.prompt_token_ids) :]
-    return EngineAnswer(rendered, tuple(_by_token(position) for position in positions))
+    return tuple(_by_token(position) for position in reply["choices"][0]["prompt_logprobs"][len(prompt) :])
 
 
 def _by_token(position: dict[str, dict[str, float | None]]) -> dict[int, float]:
@@ -53,12 +72,12 @@ async def _post(session: aiohttp.ClientSession, url: str, body: dict[str, Any]) 
         async with session.post(url, json=body, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as response:
             if response.status != 200:
                 raise EngineError(
-                    f"The engine answered {response.status} to the golden probe", why=error_text(await response.text())
+                    f"The engine answered {response.status} when it was probed", why=error_text(await response.text())
                 )
             reply: dict[str, Any] = await response.json()
             return reply
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise EngineError("The engine did not answer the golden probe", why=str(error) or repr(error)) from error
+        raise EngineError("The engine did not answer when it was probed", why=str(error) or repr(error)) from error
 
 
 def error_text(body: str) -> str:

@@ -65,6 +65,7 @@ class ProcessEngine:
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.max_lora_rank = max_lora_rank
+        self.is_quantized_online = quantizes_online(config)
         self.life = 0
         """How often its child was started: what was loaded into one life is not there in the next."""
         self._config = config
@@ -192,7 +193,7 @@ class ProcessEngine:
         began = time.monotonic()
         try:
             verdict = await probe_engine(
-                session, self.base_url, self.name, reference, quantized_online=quantizes_online(self._config)
+                session, self.base_url, self.name, reference, quantized_online=self.is_quantized_online
             )
         except EngineError as error:
             raise _EndedError(Diagnosis(str(error), "Read its log.", is_final=True)) from error
