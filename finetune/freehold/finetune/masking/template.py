@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import jinja2
@@ -11,6 +13,8 @@ from freehold.core.errors import UserError
 
 # What a template raises on messages that it was not written for, besides jinja's own.
 _TEMPLATE_FAILURES = (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError)
+
+_PROBE = "freehold probe"
 
 
 class TemplateError(UserError):
@@ -54,7 +58,7 @@ class ChatTemplate:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    [as_engine_sees(message) for message in messages],
+                    [as_engine_sees(message, in_parts=self._wants_parts) for message in messages],
                     tools=list(tools) or None,
                     chat_template=self._source,
                     tokenize=False,
@@ -64,6 +68,20 @@ class ChatTemplate:
             )
         except _TEMPLATE_FAILURES as error:
             raise TemplateError(f"{place(origin)}the model's chat template refuses it", why=str(error)) from error
+
+    @cached_property
+    def _wants_parts(self) -> bool:
+        """Whether the template shows a message's text only if it comes as a list of parts."""
+        for in_parts in (False, True):
+            probe = as_engine_sees({"role": "user", "content": _PROBE}, in_parts=in_parts)
+            # One that refuses a lone user message says so, with its reason, when it meets an example.
+            with suppress(*_TEMPLATE_FAILURES):
+                text = self.tokenizer.apply_chat_template(
+                    [probe], chat_template=self._source, tokenize=False, **self._arguments
+                )
+                if _PROBE in text:
+                    return in_parts
+        return False
 
     def tokens(self, text: str) -> tuple[int, ...]:
         """Token ids of rendered text: the template wrote every special token that there is."""
@@ -75,10 +93,14 @@ def place(origin: Origin | None) -> str:
     return f"{origin}: " if origin else ""
 
 
-def as_engine_sees(message: Message) -> Message:
-    """The message as vLLM hands it to a template: no weight, text as one string, reasoning under both its names."""
+def as_engine_sees(message: Message, *, in_parts: bool = False) -> Message:
+    """The message as vLLM hands it to a template: no weight, text as one string, reasoning under both its names.
+
+    Templates for images get text as a list of parts.
+    """
     seen = {key: value for key, value in message.items() if key not in ("weight", "reasoning_content")}
-    seen["content"] = message.get("content") or ""
+    text = message.get("content") or ""
+    seen["content"] = [{"type": "text", "text": text}] if in_parts else text
     if reasoning := message.get("reasoning_content"):
         seen |= {"reasoning": reasoning, "reasoning_content": reasoning}
     return seen
