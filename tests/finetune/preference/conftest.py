@@ -7,25 +7,9 @@ from typing import Any
 import pytest
 
 from freehold.core.dataset.examples import Origin, Preference
+from freehold.finetune.masking.masker import Masker
 from freehold.finetune.recipe import Recipe
 from freehold.finetune.training.objective import Objective, TrainerSetup
-
-
-class TemplateMasker:
-    """The honest short form of the real masker: the answer is what the template adds to the prompt."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-
-    def preference(self, example: Preference) -> tuple[list[int], list[int], list[int]]:
-        prompt = self._ids(example.prompt, add_generation_prompt=True)
-        answers = [self._ids(example.prompt + answer) for answer in (example.chosen, example.rejected)]
-        assert all(ids[: len(prompt)] == prompt for ids in answers)
-        return prompt, answers[0][len(prompt) :], answers[1][len(prompt) :]
-
-    def _ids(self, messages: Any, **rest: Any) -> list[int]:
-        ids: list[int] = self._tokenizer.apply_chat_template(list(messages), return_dict=False, **rest)
-        return ids
 
 
 def preference(line: int, question: str, chosen: str, rejected: str) -> Preference:
@@ -52,12 +36,12 @@ def tokenizer(tiny_model: Path) -> Any:
 
 
 @pytest.fixture
-def masker(tokenizer: Any) -> TemplateMasker:
-    return TemplateMasker(tokenizer)
+def masker(tokenizer: Any) -> Masker:
+    return Masker(tokenizer)
 
 
 @pytest.fixture
-def make_setup(tiny_model: Path, tokenizer: Any, masker: TemplateMasker, tmp_path: Path) -> Callable[..., TrainerSetup]:
+def make_setup(tiny_model: Path, tokenizer: Any, masker: Masker, tmp_path: Path) -> Callable[..., TrainerSetup]:
     """Builds a run of an objective over PAIRS with a fresh adapter."""
 
     def make(

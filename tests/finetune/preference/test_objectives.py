@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from finetune.preference.conftest import PAIRS, TemplateMasker
+from finetune.preference.conftest import PAIRS
 
+from freehold.finetune.masking.masker import Masker
 from freehold.finetune.preference.dpo import DirectPreference
 from freehold.finetune.preference.kto import KahnemanTversky
 from freehold.finetune.preference.orpo import OddsRatio
@@ -18,7 +19,7 @@ OBJECTIVES = [DirectPreference(), OddsRatio(), KahnemanTversky()]
 Make = Callable[..., TrainerSetup]
 
 
-def logps(model: Any, masker: TemplateMasker) -> torch.Tensor:
+def logps(model: Any, masker: Masker) -> torch.Tensor:
     """Summed log-probabilities of the answers to PAIRS, computed one by one; shape (3, 2), chosen first."""
     return torch.stack(
         [torch.stack([logp(model, p, answer) for answer in (g, b)]) for p, g, b in map(masker.preference, PAIRS)]
@@ -46,9 +47,7 @@ def step_loss(trainer: Any) -> float:
     return float(next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry))
 
 
-def test_the_loss_of_dpo_is_that_of_the_paper_with_the_base_as_reference(
-    make_setup: Make, masker: TemplateMasker
-) -> None:
+def test_the_loss_of_dpo_is_that_of_the_paper_with_the_base_as_reference(make_setup: Make, masker: Masker) -> None:
     setup = make_setup(DirectPreference(), batch=3, micro=3, preference_beta=0.3)
     disturb(setup.model)
     policy = logps(setup.model, masker)
@@ -61,7 +60,7 @@ def test_the_loss_of_dpo_is_that_of_the_paper_with_the_base_as_reference(
     assert step_loss(DirectPreference().trainer(setup)) == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_the_loss_of_orpo_is_on_answers_alone(make_setup: Make, masker: TemplateMasker) -> None:
+def test_the_loss_of_orpo_is_on_answers_alone(make_setup: Make, masker: Masker) -> None:
     setup = make_setup(OddsRatio(), batch=3, micro=3, preference_beta=0.5)
     disturb(setup.model)
     lengths = torch.tensor([[len(g), len(b)] for _, g, b in map(masker.preference, PAIRS)])
@@ -72,7 +71,7 @@ def test_the_loss_of_orpo_is_on_answers_alone(make_setup: Make, masker: Template
     assert step_loss(OddsRatio().trainer(setup)) == pytest.approx(float(expected), abs=1e-5)
 
 
-def test_the_loss_of_kto_is_that_of_the_paper(make_setup: Make, masker: TemplateMasker) -> None:
+def test_the_loss_of_kto_is_that_of_the_paper(make_setup: Make, masker: Masker) -> None:
     setup = make_setup(KahnemanTversky(), batch=6, micro=6, preference_beta=0.3)
     disturb(setup.model)
     rows = [setup.train[index] for index in range(6)]
@@ -92,7 +91,7 @@ def test_the_loss_of_kto_is_that_of_the_paper(make_setup: Make, masker: Template
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: objective.name)
 def test_training_raises_the_chosen_over_the_rejected_answers(
-    objective: Objective, make_setup: Make, masker: TemplateMasker
+    objective: Objective, make_setup: Make, masker: Masker
 ) -> None:
     # The longer an answer, the more its sum gains from learning any text at all: compare means where ORPO does.
     lengths = torch.tensor([[len(g), len(b)] for _, g, b in map(masker.preference, PAIRS)])

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from freehold.core.dataset.examples import Example, Judged, Origin, Preference
 from freehold.core.errors import UserError
-from freehold.finetune.preference.tokenising import PreferenceMasker
+from freehold.finetune.masking.lengths import OverLongError
+from freehold.finetune.masking.masker import Masker
 from freehold.finetune.training.rows import Column, Rows
 
 
@@ -26,7 +27,7 @@ class Answered:
         return len(self.prompt) + len(self.answer)
 
 
-def paired_rows(examples: Iterable[Example], masker: PreferenceMasker, objective: str, limit: int | None) -> Rows:
+def paired_rows(examples: Iterable[Example], masker: Masker, objective: str, limit: int | None) -> Rows:
     """Columns `prompt_ids`, `chosen_ids`, `rejected_ids`, a row per preference.
 
     Raises UserError for an example that compares nothing, and for all together that are longer than `limit` tokens.
@@ -54,7 +55,7 @@ def paired_rows(examples: Iterable[Example], masker: PreferenceMasker, objective
     )
 
 
-def judged_rows(examples: Iterable[Example], masker: PreferenceMasker, objective: str, limit: int | None) -> Rows:
+def judged_rows(examples: Iterable[Example], masker: Masker, objective: str, limit: int | None) -> Rows:
     """Columns `prompt_ids`, `completion_ids`, `kl_ids`, `label` (one 0 or 1), a row per judged answer.
 
     A preference gives two rows. `kl_ids` is the answer to the row before, which KTO needs under this row's prompt to
@@ -83,10 +84,9 @@ def sequence_tokens(rows: Rows) -> NDArray[np.int64]:
 _TOKENS = ("prompt_ids", "chosen_ids", "rejected_ids", "completion_ids", "kl_ids")
 
 
-def _answers(example: Example, masker: PreferenceMasker, objective: str) -> Iterator[Answered]:
+def _answers(example: Example, masker: Masker, objective: str) -> Iterator[Answered]:
     if isinstance(example, Judged):
-        as_pair = Preference(example.origin, example.prompt, example.answer, example.answer, example.tools)
-        prompt, answer, _ = masker.preference(as_pair)
+        prompt, answer = masker.judged(example)
         yield Answered(example.origin, tuple(prompt), tuple(answer), example.desirable)
     elif isinstance(example, Preference):
         prompt, good, bad = masker.preference(example)
@@ -97,13 +97,13 @@ def _answers(example: Example, masker: PreferenceMasker, objective: str) -> Iter
 
 
 def _refuse_over_long(rows: list[Answered], limit: int | None) -> None:
-    over = {row.origin: row.length for row in rows if limit is not None and row.length > limit}
-    if over:
-        raise UserError(
-            f"{len(over)} examples are longer than {limit} tokens",
-            why="; ".join(f"{origin} has {length}" for origin, length in over.items()),
-            next_step="Raise `training.maxLength`, or shorten or remove these lines: answers are never cut.",
-        )
+    over: dict[Origin, int] = {}
+    for row in rows:
+        if limit is not None and row.length > limit:
+            over[row.origin] = max(row.length, over.get(row.origin, 0))
+    if limit is not None and over:
+        remedy = "Raise `training.maxLength`, or shorten or remove these lines: answers are never cut."
+        raise OverLongError(tuple(over.items()), limit, next_step=remedy)
 
 
 def _wrong_kind(example: Example, objective: str, remedy: str) -> UserError:
