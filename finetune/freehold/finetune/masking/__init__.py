@@ -1,7 +1,7 @@
 """Which tokens the loss counts, from the model's own chat template by prefix difference."""
 
 from freehold.finetune.masking.lengths import Fitted, OverLongError, Split, mask_within, split_to_fit
-from freehold.finetune.masking.loading import load_masker, stop_token_ids
+from freehold.finetune.masking.loading import context_tokens, load_masker, stop_token_ids
 from freehold.finetune.masking.masker import MaskedExample, Masker
 from freehold.finetune.masking.template import TemplateError
 
@@ -12,6 +12,7 @@ __all__ = [
     "OverLongError",
     "Split",
     "TemplateError",
+    "context_tokens",
     "load_masker",
     "mask_within",
     "split_to_fit",

@@ -26,3 +26,13 @@ def stop_token_ids(folder: Path) -> tuple[int, ...]:
         if found is not None:
             return tuple(found) if isinstance(found, list) else (found,)
     return ()
+
+
+def context_tokens(folder: Path) -> int | None:
+    """The model's context by its config; None where it does not say."""
+    path = folder / "config.json"
+    config = json.loads(path.read_bytes()) if path.is_file() else {}
+    for part in (config, config.get("text_config") or {}):
+        if isinstance(part.get("max_position_embeddings"), int):
+            return int(part["max_position_embeddings"])
+    return None
