@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from freehold.core.cli.options import Format, FormatOption, examples
-from freehold.core.cli.output import print_rows
+from freehold.core.cli.output import print_fields, print_json
+from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
 from freehold.core.store import Store
 
@@ -27,15 +28,29 @@ def finetune(
     settings_given: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any field, as `training.epochs=5`.")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of what comes of it: `output.name` of the recipe.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print the plan, no more.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint of this recipe.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin again, without earlier checkpoints.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Train an adapter for a model in the store, and store it."""
-    from freehold.finetune.recipe_file import read_recipe
-    from freehold.finetune.training.run import finetune
+    """Train an adapter for a model in the store, and store it.
 
-    given: dict[str, Any] = {"model": model, "data.train": data}
+    What a flag or --set says wins over the recipe. Data and memory are checked before the first step.
+    """
+    from freehold.finetune.recipe_file import read_recipe
+
+    with quiet_libraries():  # torchao tells of kernels that it has for other machines
+        from freehold.finetune.training.run import finetune, prepare
+
+    given: dict[str, Any] = {"model": model, "data.train": data, "output.name": name}
     built = read_recipe(recipe, {key: value for key, value in given.items() if value}, settings_given or ())
     settings = load_settings()
-    outcome = finetune(built, Store(settings.store_root), settings)
-    row = {"artifact": outcome.artifact.id, "folder": str(outcome.folder)} | outcome.metrics
-    print_rows([row], tuple(row), form)
+    store = Store(settings.store_root)
+    if dry_run:
+        facts = prepare(built, store, settings).facts
+        print_json(facts) if form is Format.JSON else print_fields(facts)
+        return
+    outcome = finetune(built, store, settings, resume=resume, restart=restart)
+    fields = {"artifact": outcome.artifact.id, "run": str(outcome.folder)} | outcome.metrics
+    print_json(fields) if form is Format.JSON else print_fields(fields)

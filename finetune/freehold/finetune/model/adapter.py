@@ -24,10 +24,13 @@ def lora_config(recipe: Recipe) -> Any:
 
 
 def alpha(lora: LoraRecipe) -> float:
-    """The scale's numerator: as written, else twice the rank, or the rank where rsLoRA divides by its root."""
-    if lora.alpha is not None:
-        return lora.alpha
-    return float(lora.rank if lora.rslora else 2 * lora.rank)
+    """The scale's numerator: as written, else twice the rank, or the rank where rsLoRA divides by its root.
+
+    A whole number stays one, since engines read an integer in `adapter_config.json`.
+    """
+    if lora.alpha is None:
+        return lora.rank if lora.rslora else 2 * lora.rank
+    return int(lora.alpha) if lora.alpha.is_integer() else lora.alpha
 
 
 def add_adapter(model: Any, config: Any, *, seed: int) -> Any:

@@ -1,46 +1,79 @@
 """The trained adapter as an artifact that peft and vLLM load as it is."""
 
+import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from freehold.core.store import Artifact, FileRecord, Lineage, Step, Store, content_digest, hash_file
 from freehold.core.store.lineage import artifact_id
+from freehold.finetune.output.card import adapter_card
+from freehold.finetune.output.effect import check_has_effect
 from freehold.finetune.recipe import Recipe
+from freehold.finetune.training.folder import RunFolder
 
 PACKAGES = ("freehold", "peft", "torch", "transformers", "accelerate")
 
 
 def store_adapter(
-    model: Any, base: Artifact, recipe: Recipe, metrics: dict[str, Any], store: Store, folder: Path
+    folder: RunFolder, base: Artifact, recipe: Recipe, metrics: dict[str, Any], digests: dict[str, str], store: Store
 ) -> Artifact:
-    """Put a trained `peft.PeftModel`'s adapter into the store."""
+    """Put the run's adapter into the store, with its parity reference, recipe, metrics, report and card.
+
+    Raises IntegrityError for an adapter that does nothing.
+    """
+    check_has_effect(folder.adapter)
     name = recipe.output.name or f"{base.name}-tuned"
-    with store.staging(f"finetune:{folder}") as staging:
-        staging.result.mkdir(parents=True, exist_ok=True)
-        model.peft_config["default"].base_model_name_or_path = base.id
-        model.save_pretrained(staging.result, safe_serialization=True, save_embedding_layers=False)
-        records = _records(staging.result)
+    step = finetune_step(recipe, metrics, digests, base)
+    with store.staging(f"finetune:{folder.path}") as staging:
+        shutil.rmtree(staging.result, ignore_errors=True)
+        shutil.copytree(folder.adapter, staging.result)
+        for file in (folder.report, folder.plot):
+            if file.is_file():
+                shutil.copy(file, staging.result / file.name)
+        write_records(staging.result, recipe, metrics)
+        (staging.result / "README.md").write_text(adapter_card(name, base, recipe, metrics))
+        records = hash_folder(staging.result)
         lineage = Lineage(
             id=artifact_id(name, records),
             name=name,
             kind="adapter",
             digest=content_digest(records),
             parents=(base.id,),
-            steps=(
-                Step(
-                    name="finetune",
-                    parameters={"recipe": recipe.model_dump(mode="json"), "metrics": metrics},
-                    versions={package: version(package) for package in PACKAGES},
-                ),
-            ),
+            steps=(step,),
             license=base.lineage.license,
             files=records,
         )
         return store.add(staging, lineage)
 
 
-def _records(folder: Path) -> tuple[FileRecord, ...]:
+def finetune_step(recipe: Recipe, metrics: dict[str, Any], digests: dict[str, str], base: Artifact) -> Step:
+    """The training in a lineage."""
+    return Step(
+        name="finetune",
+        parameters={
+            "recipe": recipe.model_dump(mode="json", by_alias=True),
+            "base_digest": base.lineage.digest,
+            "data_digests": digests,
+            "seed": recipe.training.seed,
+            "metrics": metrics,
+        },
+        versions={package: version(package) for package in PACKAGES},
+    )
+
+
+def write_records(folder: Path, recipe: Recipe, metrics: dict[str, Any]) -> None:
+    """`recipe.yaml`, which makes the same run again, and `metrics.json`."""
+    said = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+
+
+def hash_folder(folder: Path) -> tuple[FileRecord, ...]:
+    """A record of every file below a folder."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return tuple(
         FileRecord(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=hash_file(path))

@@ -27,7 +27,7 @@ def training_arguments(recipe: Recipe, plan: Plan, folder: Path) -> dict[str, An
         "gradient_checkpointing": plan.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "use_cpu": plan.precision.device == "cpu",
-        "logging_steps": 1,
+        "logging_steps": plan.log_steps,
         "logging_nan_inf_filter": False,  # it would wait for the device at every step
         "eval_strategy": "steps" if plan.eval_steps else "no",
         "eval_steps": plan.eval_steps or None,

@@ -1,7 +1,8 @@
 """What a run will do, counted before it starts: steps, tokens, rates, precision."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,18 @@ class Plan:
     eval_steps: int
     """Steps between evaluations; 0 for none."""
     save_steps: int
+    log_steps: int
+    """Steps between logged losses: reading one makes the host wait for a GPU."""
     precision: Precision
     gradient_checkpointing: bool
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON has it; `of` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Plan":
+        return cls(**{**document, "precision": Precision(**document["precision"])})
 
 
 def make_plan(
@@ -49,6 +60,7 @@ def make_plan(
     training, watch = recipe.training, recipe.watch
     steps_per_epoch = math.ceil(len(lengths) / training.batch_size)
     steps = training.max_steps or max(1, round(training.epochs * steps_per_epoch))
+    log_steps = 1 if precision.device == "cpu" else min(10, max(1, steps // 200))
     return Plan(
         rows=len(lengths),
         eval_rows=eval_rows,
@@ -59,11 +71,17 @@ def make_plan(
         micro_batch_size=micro_batch_size,
         accumulation=training.batch_size // (micro_batch_size * recipe.scale.workers),
         learning_rate=training.learning_rate or _default_rate(training.objective, parameters),
-        eval_steps=max(1, round(watch.eval_every * steps_per_epoch)) if eval_rows else 0,
-        save_steps=max(1, round(watch.save_every * steps_per_epoch)),
+        eval_steps=_every(watch.eval_every, steps_per_epoch, log_steps) if eval_rows else 0,
+        save_steps=_every(watch.save_every, steps_per_epoch, log_steps),
+        log_steps=log_steps,
         precision=precision,
         gradient_checkpointing=gradient_checkpointing,
     )
+
+
+def _every(epochs: float, steps_per_epoch: int, log_steps: int) -> int:
+    """So many epochs in steps, at a step that is logged: a resumed run then logs what an unbroken one does."""
+    return max(1, round(epochs * steps_per_epoch / log_steps)) * log_steps
 
 
 def _default_rate(objective: str, parameters: int) -> float:

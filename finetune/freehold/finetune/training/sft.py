@@ -42,7 +42,7 @@ class SupervisedFineTuning:
         from transformers import TrainingArguments
 
         from freehold.finetune.training.blanks import WithBlanks
-        from freehold.finetune.training.collating import PaddingCollator
+        from freehold.finetune.training.collating import PackingCollator, PaddingCollator
         from freehold.finetune.training.sft_trainer import SupervisedTrainer
 
         pad = setup.tokenizer.pad_token_id
@@ -55,6 +55,6 @@ class SupervisedFineTuning:
             args=TrainingArguments(**setup.arguments),
             train_dataset=WithBlanks(setup.train, blank),
             eval_dataset=setup.eval,
-            data_collator=PaddingCollator(pad),
+            data_collator=(PackingCollator if setup.recipe.training.packing else PaddingCollator)(pad),
             callbacks=list(setup.callbacks),
         )

@@ -1,6 +1,7 @@
 """transformers' Trainer with our order of rows, loss over learnt tokens alone, and token-weighted evaluation."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,13 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]  # transformers is Any t
     ) -> dict[str, float]:
         """Mean cross-entropy over all learnt tokens of the evaluation rows (Trainer's own is a mean of batches)."""
         started = time.monotonic()
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset
         model = self.model_wrapped
         model.eval()
         totals = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        with torch.inference_mode():
-            for inputs in self.get_eval_dataloader(eval_dataset):
-                inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.accelerator.autocast():
+            for batch in self._evaluation_batches(rows):
+                inputs = self._prepare_inputs(self.data_collator([rows[row] for row in batch]))
                 totals[0] += summed_loss(model, self._head, inputs)
                 totals[1] += token_count(inputs["labels"])
         totals = self.accelerator.reduce(totals, reduction="sum")
@@ -65,6 +67,13 @@ class SupervisedTrainer(Trainer):  # type: ignore[misc]  # transformers is Any t
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _evaluation_batches(self, rows: Any) -> Iterator[list[int]]:
+        """This worker's share of the rows, each row once over all workers, those of like length together."""
+        by_length = np.argsort(-rows.columns["input_ids"].lengths, kind="stable").tolist()
+        size, world = self.args.per_device_eval_batch_size, self.args.world_size
+        mine = by_length[self.args.process_index :: world]
+        yield from (mine[start : start + size] for start in range(0, len(mine), size))
 
 
 def output_head(model: Any) -> nn.Module:

@@ -1,0 +1,67 @@
+"""The live page of a run: one file without anything from elsewhere; it reloads itself while the run goes."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from freehold.core.store.atomic import write_atomically
+from freehold.finetune.watching.chart import Line, legend, smoothed, svg
+from freehold.finetune.watching.metrics import Metrics
+from freehold.finetune.watching.samples import Sample
+
+RELOAD_S = 5
+
+STYLE = """
+:root { color-scheme: light dark; } body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
+padding: 0 1rem; } svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: currentColor; opacity: .7; }
+svg .grid { stroke: currentColor; opacity: .15; } table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-top: 1px solid #8884; }
+pre { white-space: pre-wrap; margin: 0; font: inherit; } .state { opacity: .7; }
+"""
+
+
+def loss_lines(metrics: Metrics) -> list[Line]:
+    """Training and evaluation loss, as both pictures show them."""
+    loss = metrics.curve("loss")
+    lines = [Line("loss", "#9db7e5", loss, 1.0), Line("loss, smoothed", "#2b6cd4", smoothed(loss), 2.0)]
+    evaluation = metrics.curve("eval_loss")
+    return [*lines, Line("evaluation loss", "#d4572b", evaluation, 2.0)] if evaluation else lines
+
+
+def write_report(
+    path: Path, title: str, state: str, facts: Mapping[str, Any], metrics: Metrics, samples: Sequence[Sample]
+) -> None:
+    """Write the page. `state` is `running` while it shall reload itself; `facts` are shown as they are."""
+    reload = f'<meta http-equiv="refresh" content="{RELOAD_S}">' if state == "running" else ""
+    charts = [("Loss", loss_lines(metrics))]
+    charts += [
+        (name, [Line(unit, "#2b6cd4", points)])
+        for name, unit, points in (
+            ("Learning rate", "rate", metrics.curve("learning_rate")),
+            ("Speed", "tokens/s", metrics.curve("tokens_per_s")),
+            ("Gradient", "norm", metrics.curve("grad_norm")),
+        )
+        if points
+    ]
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in facts.items())
+    pictures = "".join(f"<h2>{name}</h2>{svg(lines)}<p>{legend(lines)}</p>" for name, lines in charts)
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{reload}<title>{escape(title)}</title>'
+        f'<style>{STYLE}</style></head><body><h1>{escape(title)}</h1><p class="state">{escape(state)}</p>'
+        f"<table>{rows}</table>{pictures}{_samples(samples)}</body></html>\n"
+    )
+    write_atomically(path, page.encode())
+
+
+def _samples(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return ""
+    head = "<tr><th>step</th><th>prompt</th><th>expected</th><th>answer</th></tr>"
+    rows = "".join(
+        f"<tr><td>{sample.step}</td>"
+        + "".join(f"<td><pre>{escape(text)}</pre></td>" for text in (sample.prompt, sample.expected, sample.answer))
+        + "</tr>"
+        for sample in reversed(samples)
+    )
+    return f"<h2>Answers</h2><table>{head}{rows}</table>"
