@@ -199,6 +199,17 @@ def read_states(connection: Connection, since: int) -> Iterator[KeyState]:
     return (KeyState(*row) for row in rows)
 
 
+def grant_model(connection: Connection, key_id: str, model: str) -> None:
+    """Let a key name one more model, if it is one of those that may not name all; nothing for a key that is gone."""
+    if not _ID.fullmatch(key_id):
+        return  # that of the environment, or nobody's
+    revision = _next_revision(connection)
+    record = _read(connection, key_id)
+    is_scoped = record.models is not None or record.routes is not None
+    if record.revoked_at is None and is_scoped and model not in (record.models or ()):
+        _write(connection, key_id, revision, {"models": [*(record.models or ()), model]})
+
+
 def new_key_id() -> str:
     """An id that no key has, for whoever must name the key before it is made, as the audit log does."""
     return f"key_{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,1 @@
+"""`/v1/files`: uploads that training reads, and results that it leaves."""

@@ -1,0 +1,1 @@
+"""`/v1/fine_tuning/jobs`: the API, and the processes that run `freehold finetune` for it."""

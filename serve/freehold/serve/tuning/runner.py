@@ -1,0 +1,101 @@
+"""Takes jobs from the queue and works on them: one a GPU, or one on a machine without."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from freehold.core.environment.gpu import nvidia_smi
+from freehold.core.settings import Settings
+from freehold.serve.config import DeploymentConfig, TuningConfig
+from freehold.serve.files.storage import FileStorage
+from freehold.serve.gateway.quotas import new_replica_id
+from freehold.serve.state.database import DatabaseUnavailable, default_url, open_database
+from freehold.serve.state.files import forget_spent_files, known_files
+from freehold.serve.state.tuning_work import Stage, take_job
+from freehold.serve.tuning.commands import Commands
+from freehold.serve.tuning.work import JobWork, Workshop
+
+log = logging.getLogger("freehold.tuning")
+
+SWEEP_S = 3600.0
+FILES = "files"
+
+
+def file_storage(settings: Settings) -> FileStorage:
+    """Where this deployment's files lie."""
+    return FileStorage(settings.home / FILES)
+
+
+def places(config: TuningConfig, gpus: int) -> list[int | None]:
+    """The GPU of each job that may run at once, on a machine with so many; None is the CPU."""
+    numbers: list[int | None] = [*(range(gpus) if config.gpus is None else config.gpus)]
+    available = numbers or [None]
+    if config.concurrent_jobs is None:
+        return available
+    return [available[index % len(available)] for index in range(config.concurrent_jobs)]
+
+
+@asynccontextmanager
+async def tuning(
+    config: DeploymentConfig, settings: Settings, commands: Commands | None = None, *, lease_s: float = 30.0
+) -> AsyncIterator[None]:
+    """Jobs are worked on inside the block; those that it ends in the middle of are left to whoever comes next."""
+    if config.tuning is None:
+        yield
+        return
+    database = open_database(config.gateway.database or default_url(settings.home))
+    storage, commands = file_storage(settings), commands or Commands(config.tuning)
+    workshop = Workshop(database, config, settings, storage, commands, new_replica_id(), lease_s)
+    gpus = await asyncio.to_thread(lambda: sum(line.startswith("GPU ") for line in nvidia_smi("-L")))
+    tasks = [asyncio.create_task(_work(workshop, "check", None))] if config.tuning.concurrent_jobs != 0 else []
+    tasks += [asyncio.create_task(_work(workshop, "train", gpu)) for gpu in places(config.tuning, gpus)]
+    tasks.append(asyncio.create_task(_sweep(workshop)))
+    for task in tasks:
+        task.add_done_callback(_report_end)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(database.close)
+
+
+async def _work(shop: Workshop, stage: Stage, gpu: int | None) -> None:
+    """Take one job after the other, until cancelled."""
+    while True:
+        try:
+            job = await shop.database.run(lambda connection: take_job(connection, shop.runner, stage, shop.lease_s))
+            if job is not None:
+                await JobWork(shop, job, gpu).run(stage)
+                continue
+        except DatabaseUnavailable as error:
+            log.warning("%s. Fine-tuning jobs wait for it", error)
+        await asyncio.sleep(shop.heartbeat_s)
+
+
+async def _sweep(shop: Workshop) -> None:
+    """Delete files that have expired, and what crashes left, until cancelled."""
+    while True:
+        try:
+            spent = await shop.database.run(forget_spent_files)
+            known = await shop.database.run(known_files)
+        except DatabaseUnavailable as error:
+            log.warning("%s. Expired files wait for it", error)
+        else:
+            await asyncio.to_thread(_delete, shop.storage, spent, known)
+        await asyncio.sleep(SWEEP_S)
+
+
+def _delete(storage: FileStorage, spent: list[str], known: set[str]) -> None:
+    for file_id in spent:
+        storage.remove(file_id)
+    storage.sweep(known, time.time() - SWEEP_S)
+
+
+def _report_end(task: "asyncio.Task[None]") -> None:
+    """A bug must not leave jobs waiting in silence."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("Fine-tuning jobs are not worked on any more", exc_info=task.exception())
