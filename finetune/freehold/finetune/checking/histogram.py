@@ -8,7 +8,7 @@ _WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def histogram(lengths: Sequence[int] | array[int], bars: int = BARS) -> list[tuple[int, int, int]]:
+def histogram(lengths: "Sequence[int] | array[int]", bars: int = BARS) -> list[tuple[int, int, int]]:
     """First and last length of each bar, both included, and how many examples are in it; bars are equally wide."""
     if not lengths:
         return []

@@ -20,7 +20,7 @@ class TokenCheck:
     limit: int | None
     """The longest example in tokens, the model's context or less; None where nobody knows."""
     over_long: Literal["refuse", "split"] = "refuse"
-    lengths: array[int] = field(default_factory=lambda: array("L"))
+    lengths: "array[int]" = field(default_factory=lambda: array("L"))
     """Tokens of each example to train on: split ones count in their pieces."""
     trained_tokens: int = 0
     samples: list[MaskedExample] = field(default_factory=list)
