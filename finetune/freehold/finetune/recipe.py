@@ -63,6 +63,8 @@ class TrainingRecipe(_Part):
     """Optimizer steps; in place of `epochs`."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak rate; None means 2e-4 for `sft` (1e-3 below one billion parameters) and 5e-6 for preferences."""
+    learning_rate_multiplier: float = Field(default=1.0, gt=0)
+    """Times that rate: higher or lower than the default, whatever it is."""
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     """Course of the rate after warm-up."""
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)

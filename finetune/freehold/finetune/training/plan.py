@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freehold.finetune.model.precision import Precision
-from freehold.finetune.recipe import Recipe
+from freehold.finetune.recipe import Recipe, TrainingRecipe
 
 SMALL_PARAMETERS = 1_000_000_000
 """Below this many parameters, a model takes and needs a higher rate."""
@@ -70,7 +70,7 @@ def make_plan(
         steps_per_epoch=steps_per_epoch,
         micro_batch_size=micro_batch_size,
         accumulation=training.batch_size // (micro_batch_size * recipe.scale.workers),
-        learning_rate=training.learning_rate or _default_rate(training.objective, parameters),
+        learning_rate=_rate(training, parameters),
         eval_steps=_every(watch.eval_every, steps_per_epoch, log_steps) if eval_rows else 0,
         save_steps=_every(watch.save_every, steps_per_epoch, log_steps),
         log_steps=log_steps,
@@ -82,6 +82,11 @@ def make_plan(
 def _every(epochs: float, steps_per_epoch: int, log_steps: int) -> int:
     """So many epochs in steps, at a step that is logged: a resumed run then logs what an unbroken one does."""
     return max(1, round(epochs * steps_per_epoch / log_steps)) * log_steps
+
+
+def _rate(training: TrainingRecipe, parameters: int) -> float:
+    rate = training.learning_rate or _default_rate(training.objective, parameters)
+    return rate * training.learning_rate_multiplier
 
 
 def _default_rate(objective: str, parameters: int) -> float:
