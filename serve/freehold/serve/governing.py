@@ -9,9 +9,12 @@ from importlib.metadata import version
 
 from freehold.core.errors import ConfigError
 from freehold.core.settings import Settings
+from freehold.core.store import Store
+from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.ledger import Ledger, Pricing
 from freehold.serve.gateway.media import MediaInliner
@@ -24,6 +27,7 @@ from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
 
 MIGRATION_RETRY_S = 1.0
+_NO_ENGINES: Mapping[str, Engine] = {}
 
 
 def check_governance(config: DeploymentConfig, settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
@@ -46,9 +50,15 @@ def _leaving(config: DeploymentConfig) -> list[str]:
 
 @asynccontextmanager
 async def governance(
-    config: DeploymentConfig, settings: Settings, environ: Mapping[str, str] = os.environ
+    config: DeploymentConfig,
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    engines: Mapping[str, Engine] = _NO_ENGINES,
 ) -> AsyncIterator[Services]:
-    """The services of one gateway process, running inside the block. Each process is a replica of its own."""
+    """The services of one gateway process, running inside the block. Each process is a replica of its own.
+
+    Among `engines` a price is looked up for adapters that the config does not name.
+    """
     replica = new_replica_id()
     async with AsyncExitStack() as stack:
         database = open_database(config.gateway.database or default_url(settings.home), environ)
@@ -70,7 +80,8 @@ async def governance(
         tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
-        pricing = Pricing(config)
+        pricing = Pricing(config, engines)
+        desk = AdapterDesk(database, Store(settings.store_root), config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,
@@ -79,7 +90,7 @@ async def governance(
             media=media,
             recorder=recorder,
             tracer=tracer,
-            admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log)),
+            admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log), desk),
         )
 
 

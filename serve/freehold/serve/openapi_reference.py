@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from freehold.core.store import Store
+from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.config import DeploymentConfig, GatewayConfig
@@ -31,7 +33,8 @@ def openapi_reference() -> str:
 async def _served() -> Any:
     database = open_database("postgresql://nowhere/gateway")
     keyring, recorder = KeyRing(KeyStore(database)), Recorder(_NOWHERE, {})
-    admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, AuditLog(_NOWHERE))
+    desk = AdapterDesk(database, Store(_NOWHERE), _CONFIG)
+    admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, AuditLog(_NOWHERE), desk)
     transport = httpx.ASGITransport(create_gateway({}, GatewayConfig(), services=Services(admin=admin)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         document = (await client.get("/openapi.json")).json()

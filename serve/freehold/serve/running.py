@@ -11,6 +11,7 @@ from freehold.core.errors import EngineError
 from freehold.core.progress import hint
 from freehold.core.settings import Settings
 from freehold.core.store import Store
+from freehold.serve.adapters.following import AdapterFollower
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.fleet import Fleet, build_fleet
@@ -20,6 +21,7 @@ from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.server import serve_gateway
 from freehold.serve.governing import check_governance, governance
 from freehold.serve.logs import configure_logging
+from freehold.serve.state.database import default_url, open_database
 from freehold.serve.workers.supervising import gateway_workers
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -73,13 +75,29 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
     try:
         opened = _gateway_here if config.gateway.workers == 1 else _gateway_of_workers
-        async with opened(fleet.engines, config, settings) as url:
+        async with opened(fleet.engines, config, settings) as url, _following(fleet, config, settings):
             hint(f"Gateway on {url} (a model answers 503 until it is ready)")
             await fleet.start()
             yield Deployment(fleet, url)
     finally:
         await fleet.stop()
         hint("Stopped.")
+
+
+@asynccontextmanager
+async def _following(fleet: Fleet, config: DeploymentConfig, settings: Settings) -> AsyncIterator[None]:
+    """Inside the block, adapters come and go as the database says."""
+    if not fleet.hosts:
+        yield
+        return
+    database = open_database(config.gateway.database or default_url(settings.home))
+    follower = AdapterFollower(database, fleet.hosts, config)
+    try:
+        await follower.start()
+        yield
+    finally:
+        await follower.close()
+        await asyncio.to_thread(database.close)
 
 
 @asynccontextmanager
@@ -90,7 +108,7 @@ async def _gateway_here(
     check_governance(config, settings)
     table = RouteTable(engines, config.routes, build_upstreams(config), _tell_rollback)
     async with (
-        governance(config, settings) as services,
+        governance(config, settings, engines=engines) as services,
         serve_gateway(engines, config.gateway, table, services) as gateway,
     ):
         yield gateway.url

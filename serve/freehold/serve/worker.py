@@ -104,7 +104,7 @@ async def _serve(
     folder = ControlFolder(order.folder)
     siblings = Siblings(folder, order.number, config.gateway.workers)
     table = RouteTable(fleet.engines, config.routes, build_upstreams(config))
-    async with governance(config, order.settings) as services:
+    async with governance(config, order.settings, engines=fleet.engines) as services:
         gateway = create_gateway(fleet.engines, config.gateway, table, replace(services, siblings=siblings))
         server = GatewayServer(gateway, config.gateway, reuse_port=True)
         async with control_socket(gateway, siblings, folder.address(order.number)):

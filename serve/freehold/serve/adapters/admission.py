@@ -10,6 +10,7 @@ from freehold.core.adapters.reference import read_parity
 from freehold.core.errors import FreeholdError, IntegrityError, RefusedError
 from freehold.core.gates import require_verdict
 from freehold.core.store import Artifact, Store
+from freehold.serve.config import ProcessEngine, ServedModel
 
 ADAPTER_CONFIG = "adapter_config.json"
 LEAST_RANK = 64
@@ -58,12 +59,16 @@ def verify_files(store: Store, adapter: Artifact) -> None:
         )
 
 
-def rank_for(store: Store, references: Iterable[str]) -> int:
-    """The `--max-lora-rank` for these adapters and for most that may come later. Ignores what cannot be read."""
+def lora_rank_of(model: ServedModel, store: Store) -> int | None:
+    """The `--max-lora-rank` of a model's engine; None if that is started for the model alone."""
+    if model.adapters is None or not isinstance(model.engine, ProcessEngine):
+        return None
+    if model.engine.max_lora_rank is not None:
+        return model.engine.max_lora_rank
     ranks = [LEAST_RANK]
-    for reference in references:
+    for adapter in model.adapters.values():
         try:
-            config = read_adapter_config(store.get(reference).path)
+            config = read_adapter_config(store.get(adapter.artifact).path)
             ranks.append(engine_rank(adapter_ranks(config)))
         except FreeholdError:  # `admit` says what is wrong with it
             continue

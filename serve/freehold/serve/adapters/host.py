@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import aiohttp
+import msgspec
 
 from freehold.core.adapters.reference import PARITY_FILE, read_parity
 from freehold.core.errors import EngineError, FreeholdError, GateError
@@ -42,6 +43,8 @@ class Wanted(NamedTuple):
 class _Loaded:
     """An adapter in this life of the engine."""
 
+    name: str
+    """The adapter's, as clients send it."""
     artifact: Artifact
     held: ExitStack
     """Keeps the artifact in the store."""
@@ -89,6 +92,18 @@ class AdapterHost:
             elif slot.wanted != what:
                 slot.wanted = what
                 self._show(slot, AdapterPhase.LOADING)
+
+    def statuses(self) -> dict[str, tuple[AdapterStatus, str]]:
+        """How each adapter stands, with its fingerprint; those included that are being unloaded."""
+        leaving = {one.name: one.artifact for one in self._loaded.values() if one.unload_at is not None}
+        found = {
+            name: (AdapterStatus(self.base.name, artifact.id, AdapterPhase.UNLOADING), "")
+            for name, artifact in leaving.items()
+            if name not in self._slots
+        }
+        for name, slot in self._slots.items():
+            found[name] = (self._status(slot), slot.engine.fingerprint)
+        return found
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"adapters of {self.base.name}")
@@ -165,7 +180,7 @@ class AdapterHost:
         with ExitStack() as held:
             held.enter_context(self.store.use(artifact))
             await vllm_lora.load(session, self.base.base_url, upstream, artifact.path)
-            self._loaded[upstream] = _Loaded(artifact, held.pop_all())
+            self._loaded[upstream] = _Loaded(name, artifact, held.pop_all())
         try:
             await self._prove(session, upstream, artifact, accepts=accepts)
         except FreeholdError:
@@ -238,6 +253,16 @@ class AdapterHost:
             serving=loaded.artifact.id if loaded else "",
             is_configured=slot.wanted.is_configured,
         )
+
+    def _status(self, slot: _Slot) -> AdapterStatus:
+        """As shown, unless the engine is not there: then nothing is."""
+        status = slot.engine.adapter
+        assert status is not None, "it is an adapter"
+        if self.base.state is EngineState.READY and self.base.life == self._life:
+            return status
+        has_failed = self.base.state is EngineState.FAILED
+        phase = AdapterPhase.FAILED if has_failed else AdapterPhase.LOADING
+        return msgspec.structs.replace(status, phase=phase, detail=f"its engine: {self.base.detail}", serving="")
 
     def _title(self, slot: _Slot) -> str:
         return f"{self.base.name}: adapter {slot.engine.name}"

@@ -8,8 +8,9 @@ from freehold.core.environment.gpu import has_nvidia_gpu
 from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.settings import Settings
 from freehold.core.store import Store
-from freehold.serve.adapters.admission import admit, rank_for
-from freehold.serve.adapters.host import AdapterHost, Wanted
+from freehold.serve.adapters.admission import admit, lora_rank_of
+from freehold.serve.adapters.following import configured_adapters
+from freehold.serve.adapters.host import AdapterHost
 from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter, ServedModel
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
@@ -70,14 +71,8 @@ def build_fleet(
         if problems:
             raise ConfigError("The deployment cannot be served", problems)
         for name, host in hosts.items():
-            host.want(configured_adapters(config.models[name]))
+            host.want(configured_adapters(config, name))
         return Fleet(engines, hosts, held.pop_all())
-
-
-def configured_adapters(model: ServedModel) -> dict[str, Wanted]:
-    """The adapters that the config names for a model."""
-    adapters = model.adapters or {}
-    return {name: Wanted(adapter.artifact, adapter.accept, True) for name, adapter in adapters.items()}
 
 
 def _adapter_problems(engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store) -> list[str]:
@@ -101,13 +96,7 @@ def _build(
     _check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
-    return ProcessRunner(name, artifact, model.engine, runtime, report, _max_lora_rank(model, model.engine, store))
-
-
-def _max_lora_rank(model: ServedModel, engine: ProcessEngine, store: Store) -> int | None:
-    if model.adapters is None:
-        return None
-    return engine.max_lora_rank or rank_for(store, (adapter.artifact for adapter in model.adapters.values()))
+    return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
 
 
 def _check_files(name: str, engine: ProcessEngine) -> None:

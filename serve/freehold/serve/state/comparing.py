@@ -16,13 +16,14 @@ class Comparison(NamedTuple):
 
 
 def comparisons(config: DeploymentConfig) -> dict[str, Comparison]:
-    """By model, for those that have `replaces`."""
+    """By model, for those that have `replaces`, and by adapter of the config: it stands in for the same."""
     return {
-        name: Comparison(
+        served: Comparison(
             model.replaces.model,
             TokenRates(micros(model.replaces.input_price), micros(model.replaces.output_price)),
             model.cost is not None,
         )
         for name, model in config.models.items()
         if model.replaces
+        for served in (name, *(model.adapters or ()))
     }

@@ -1,12 +1,16 @@
 """What a request costs: engine time on our own hardware, list price at a closed provider."""
 
+from collections.abc import Mapping
+
 from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.engines.engine import Engine
 from freehold.serve.state.comparing import comparisons
 from freehold.serve.state.money import TokenRates, half_up, micros
 
 HOUR_US = 3_600_000_000
 MEMORY = 0.98
 """How much of the running mean a new request leaves: it is about the last fifty requests."""
+_NO_ENGINES: Mapping[str, Engine] = {}
 
 
 class _OwnModel:
@@ -56,7 +60,8 @@ class Pricing:
     A model without a price costs 0.
     """
 
-    def __init__(self, config: DeploymentConfig) -> None:
+    def __init__(self, config: DeploymentConfig, engines: Mapping[str, Engine] = _NO_ENGINES) -> None:
+        """An adapter has its model's price; which model's, `engines` says of those that came at runtime."""
         self.currency = config.gateway.currency
         self.comparisons = comparisons(config)
         """By model: the closed model that it stands in for."""
@@ -65,13 +70,20 @@ class Pricing:
             for name, price in upstream.prices.items():
                 rates = TokenRates(micros(price.input), micros(price.output))
                 self._prices[f"{upstream_name}/{name}"] = _ClosedModel(rates)
+        for name in config.adapters:
+            self._prices.pop(name, None)
         for name, model in config.models.items():  # after the upstreams: a route's target is looked up here first
             self._prices.pop(name, None)
-            self._add_own(name, model)
+            if own := self._own_price(name, model):
+                self._prices[name] = own
+        self._models = config.models
+        self._engines = engines
+        self._adapters: dict[str, tuple[str, _OwnModel | None]] = {}
+        """By adapter: its model and its price."""
 
     def charge(self, model: str, prompt_tokens: int, completion_tokens: int, engine_us: int) -> int:
         """What a finished request cost; to be called once for each, since forecasts learn from it."""
-        price = self._prices.get(model)
+        price = self._prices.get(model) or self._adapter_price(model)
         return 0 if price is None else price.charge(prompt_tokens, completion_tokens, engine_us)
 
     def forecast(self, model: str, prompt_tokens: int, completion_tokens: int) -> int:
@@ -80,14 +92,25 @@ class Pricing:
         A closed model's list price. For our own, the mean price of a token over this process's last requests; before
         the first, the list price of the model that it replaces, else 0.
         """
-        price = self._prices.get(model)
+        price = self._prices.get(model) or self._adapter_price(model)
         return 0 if price is None else price.forecast(prompt_tokens, completion_tokens)
 
-    def _add_own(self, name: str, model: ServedModel) -> None:
-        if model.cost:
-            compared = self.comparisons.get(name)
-            expected = compared.rates if compared else TokenRates(0, 0)
-            self._prices[name] = _OwnModel(micros(model.cost.gpu_hour) * _gpus(model), expected)
+    def _adapter_price(self, name: str) -> "_OwnModel | None":
+        """Learnt for each adapter, and kept for requests that end after it was unloaded."""
+        engine = self._engines.get(name)
+        model, price = self._adapters.get(name, ("", None))
+        if engine is not None and engine.adapter is not None and engine.adapter.model != model:
+            model = engine.adapter.model
+            price = self._own_price(model, self._models[model])
+            self._adapters[name] = (model, price)
+        return price
+
+    def _own_price(self, name: str, model: ServedModel) -> "_OwnModel | None":
+        if model.cost is None:
+            return None
+        compared = self.comparisons.get(name)
+        expected = compared.rates if compared else TokenRates(0, 0)
+        return _OwnModel(micros(model.cost.gpu_hour) * _gpus(model), expected)
 
 
 def _gpus(model: ServedModel) -> int:

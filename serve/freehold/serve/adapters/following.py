@@ -1,0 +1,144 @@
+"""Follows what the database says should be loaded, and tells it how that stands here. Runs beside the engines.
+
+An outage of the database changes nothing of what is loaded.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from freehold.serve.adapters.host import AdapterHost, Wanted
+from freehold.serve.config import DeploymentConfig
+from freehold.serve.state.adapters import (
+    AdapterRecord,
+    AdapterReport,
+    list_adapters,
+    read_adapter_revision,
+    write_reports,
+)
+from freehold.serve.state.database import Database, DatabaseUnavailable
+
+log = logging.getLogger("freehold.adapters")
+
+POLL_S = 0.5
+REPORT_S = 5.0
+"""A report is due at each change, and after so long: who is silent longer counts as gone (`ALIVE_S`)."""
+
+
+def configured_adapters(config: DeploymentConfig, model: str) -> dict[str, Wanted]:
+    """The adapters that the config names for a model."""
+    adapters = config.models[model].adapters or {}
+    return {name: Wanted(adapter.artifact, adapter.accept, True) for name, adapter in adapters.items()}
+
+
+class AdapterFollower:
+    """One replica's hosts, by model, kept like the config and the database say together."""
+
+    def __init__(self, database: Database, hosts: Mapping[str, AdapterHost], config: DeploymentConfig) -> None:
+        self.replica = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
+        self._database = database
+        self._hosts = hosts
+        self._config = config
+        self._revision: int | None = None
+        self._shadowed: set[str] = set()
+        self._reported: list[AdapterReport] = []
+        self._reported_at = float("-inf")
+        self._is_away = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when what the database knows is wanted, or the database does not answer."""
+        await self._look()
+        self._task = asyncio.create_task(self._follow(), name="follow adapters")
+        self._task.add_done_callback(_report_end)
+
+    async def close(self) -> None:
+        """Stop following, and say nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        try:
+            await self._database.run(lambda connection: write_reports(connection, self.replica, []))
+        except DatabaseUnavailable:
+            log.info("The database is away: others learn in some seconds that this replica has ended")
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self._take_in()
+            await self._tell()
+        except DatabaseUnavailable as error:
+            if not self._is_away:
+                log.warning("%s. The adapters stay as they are", error)
+            self._is_away = True
+            return
+        if self._is_away:
+            log.info("The database answers again; adapters are up to date")
+            self._is_away = False
+
+    async def _take_in(self) -> None:
+        def read(connection: Connection) -> tuple[int, list[AdapterRecord] | None]:
+            revision = read_adapter_revision(connection)
+            return revision, None if revision == self._revision else list_adapters(connection)
+
+        revision, records = await self._database.run(read)
+        if records is None:
+            return
+        taken = self._config.models.keys() | self._config.routes.keys() | self._config.adapters.keys()
+        self._warn_of({record.name for record in records if record.name in taken})
+        for model, host in self._hosts.items():
+            asked_for = {
+                record.name: Wanted(record.artifact, record.accept)
+                for record in records
+                if record.model == model and record.name not in taken
+            }
+            host.want(configured_adapters(self._config, model) | asked_for)
+        self._revision = revision
+
+    def _warn_of(self, shadowed: set[str]) -> None:
+        for name in sorted(shadowed - self._shadowed):
+            log.warning("The adapter %s was loaded at runtime, but the config has given the name away since", name)
+        self._shadowed = shadowed
+
+    async def _tell(self) -> None:
+        reports = [report for host in self._hosts.values() for report in _reports(self.replica, host)]
+        now = asyncio.get_running_loop().time()
+        if reports == self._reported and now - self._reported_at < REPORT_S:
+            return
+        await self._database.run(lambda connection: write_reports(connection, self.replica, reports))
+        self._reported, self._reported_at = reports, now
+
+
+def _reports(replica: str, host: AdapterHost) -> list[AdapterReport]:
+    """One for each adapter, and an empty one: so it is known that the replica could load some."""
+    model = host.base.name
+    found = [AdapterReport(replica, model, "", "", "ready", "", "", "", False)]
+    for name, (status, fingerprint) in host.statuses().items():
+        found.append(
+            AdapterReport(
+                replica=replica,
+                model=model,
+                name=name,
+                wanted=status.wanted,
+                phase=status.phase,
+                detail=status.detail,
+                serving=status.serving,
+                fingerprint=fingerprint,
+                is_configured=status.is_configured,
+            )
+        )
+    return found
+
+
+def _report_end(following: asyncio.Task[None]) -> None:
+    """A bug must not leave adapters as they are in silence."""
+    if not following.cancelled() and following.exception() is not None:
+        log.critical("Changes of adapters are not followed any more", exc_info=following.exception())
