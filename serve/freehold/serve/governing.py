@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
+from fastapi import APIRouter
+
 from freehold.core.errors import ConfigError
 from freehold.core.settings import Settings
 from freehold.core.store import Store
@@ -25,6 +27,7 @@ from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
 from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
+from freehold.serve.tuning.api import tuning_pages
 
 MIGRATION_RETRY_S = 1.0
 _NO_ENGINES: Mapping[str, Engine] = {}
@@ -90,8 +93,17 @@ async def governance(
             media=media,
             recorder=recorder,
             tracer=tracer,
+            pages=_tuning_pages(config, database, settings, keyring),
             admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log), desk),
         )
+
+
+def _tuning_pages(
+    config: DeploymentConfig, database: Database, settings: Settings, keyring: KeyRing
+) -> tuple[APIRouter, ...]:
+    if config.tuning is None:
+        return ()
+    return tuning_pages(database, config.tuning, settings, keyring if config.gateway.auth == "keys" else None)
 
 
 async def _migrate_later(database: Database) -> None:

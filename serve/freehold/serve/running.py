@@ -22,6 +22,7 @@ from freehold.serve.gateway.server import serve_gateway
 from freehold.serve.governing import check_governance, governance
 from freehold.serve.logs import configure_logging
 from freehold.serve.state.database import default_url, open_database
+from freehold.serve.tuning.runner import tuning
 from freehold.serve.workers.supervising import gateway_workers
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -78,7 +79,8 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
         async with opened(fleet.engines, config, settings) as url, _following(fleet, config, settings):
             hint(f"Gateway on {url} (a model answers 503 until it is ready)")
             await fleet.start()
-            yield Deployment(fleet, url)
+            async with tuning(config, settings):
+                yield Deployment(fleet, url)
     finally:
         await fleet.stop()
         hint("Stopped.")

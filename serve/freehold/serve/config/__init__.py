@@ -17,6 +17,7 @@ from freehold.serve.config.models import (
     ServedModel,
 )
 from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPrice, Upstream
+from freehold.serve.config.tuning import TuningConfig, TuningDefaults
 
 __all__ = [
     "Canary",
@@ -37,6 +38,8 @@ __all__ = [
     "ServedModel",
     "Shadow",
     "TokenPrice",
+    "TuningConfig",
+    "TuningDefaults",
     "Upstream",
     "load_config",
     "parse_config",

@@ -11,6 +11,7 @@ from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
 from freehold.serve.config.routes import Route, Upstream
+from freehold.serve.config.tuning import TuningConfig
 
 
 class DeploymentConfig(ConfigModel):
@@ -20,6 +21,8 @@ class DeploymentConfig(ConfigModel):
     routes: dict[Annotated[str, Field(pattern=NAME)], Route] = Field(default_factory=dict)
     upstreams: dict[Annotated[str, Field(pattern=UPSTREAM_NAME)], Upstream] = Field(default_factory=dict)
     gateway: GatewayConfig = GatewayConfig()
+    tuning: TuningConfig | None = None
+    """Fine-tuning through the API; without it there is none."""
 
     @property
     def adapters(self) -> dict[str, str]:
@@ -75,7 +78,7 @@ def _cross_field_problems(config: DeploymentConfig) -> list[str]:
     problems += _adapter_problems(config)
     for name, route in config.routes.items():
         problems += _route_problems(name, route, config)
-    return problems
+    return problems + _tuning_problems(config)
 
 
 def _adapter_problems(config: DeploymentConfig) -> list[str]:
@@ -94,6 +97,17 @@ def _adapter_problems(config: DeploymentConfig) -> list[str]:
                 other = other or f"an adapter of {owner[adapter]}"
                 problems.append(f"models.{name}.adapters.{adapter}: {other} has this name; take another")
             owner.setdefault(adapter, name)
+    return problems
+
+
+def _tuning_problems(config: DeploymentConfig) -> list[str]:
+    problems = []
+    for index, name in enumerate(config.tuning.models if config.tuning else ()):
+        model = config.models.get(name)
+        if model is None:
+            problems.append(f"tuning.models.{index}: no model '{name}'; there are {', '.join(config.models)}")
+        elif not model.artifact:
+            problems.append(f"tuning.models.{index}: {name} has no artifact here to start from")
     return problems
 
 

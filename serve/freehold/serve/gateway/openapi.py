@@ -31,6 +31,8 @@ _RELAYED = (400, 401, 403, 404, 429, 502, 503, 504)
 _OPENAI, _ANTHROPIC, _EITHER = "Error", "AnthropicError", "EitherError"
 _SHAPES = {_OPENAI: [_OPENAI], _ANTHROPIC: [_ANTHROPIC], _EITHER: [_OPENAI, _ANTHROPIC]}
 """Which forms the errors of an operation may have."""
+_OWNED = ("/v1/files", "/v1/fine_tuning/")
+"""Pages whose content belongs to the key's team."""
 _FROM_FASTAPI = "422"
 """Its refusals, which the gateway answers with a 400."""
 
@@ -87,6 +89,9 @@ def _guard(path: str, operation: Part) -> None:
     may_miss = [404] if "{" in path or "after" in names else []
     if path.startswith("/admin/"):
         responses |= _errors([400] * refuses_input + [401, 403, *may_miss, 503], _OPENAI)
+    elif path.startswith(_OWNED):
+        may_conflict = [429] if operation["operationId"] == "create_fine_tuning_job" else []
+        responses |= _errors([400, 401, 403, *may_miss, *may_conflict, 503], _OPENAI)
     elif path.startswith("/v1/"):
         responses |= _errors([401, *may_miss, 503], _EITHER)
     else:

@@ -1,7 +1,7 @@
 """Everything that is not relayed: the list of models, health, readiness and metrics."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -33,12 +33,15 @@ def create_pages(
     relay: Relay,
     admin: APIRouter | None,
     siblings: "Siblings | None" = None,
+    more: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`."""
+    """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`, `more` further pages."""
     pages = FastAPI(openapi_url=None, redirect_slashes=False, generate_unique_id_function=operation_id)
     handle_errors(pages)
     if admin is not None:
         pages.include_router(admin)
+    for router in more:
+        pages.include_router(router)
 
     @pages.get("/health")
     async def health() -> dict[str, str]:

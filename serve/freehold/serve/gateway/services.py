@@ -29,6 +29,8 @@ class Services:
     tracer: "GatewayTracer | None" = None
     admin: "APIRouter | None" = None
     """Everything under `/admin/v1`."""
+    pages: "tuple[APIRouter, ...]" = ()
+    """Further pages: files and fine-tuning jobs."""
     siblings: "Siblings | None" = None
     """The other processes of this gateway."""
 

@@ -32,9 +32,13 @@ class Commands:
         held_out = () if evaluation is None else ("--eval", str(evaluation))
         return self._confined("dataset", "check", str(train), *held_out, "--model", base, "--format", "json")
 
-    def train(self, recipe: Path, *, resumes: bool) -> Command:
-        """Train by a recipe; go on from the last checkpoint if `resumes`."""
-        return self._confined("finetune", str(recipe), *(("--resume",) if resumes else ()))
+    def train(self, recipe: Path) -> Command:
+        """Train by a recipe, from its last checkpoint if there is one."""
+        return self._confined("finetune", str(recipe), "--resume")
+
+    def judge(self, artifact: str) -> Command:
+        """Hold what the engine serves of an adapter against what was trained."""
+        return self._confined("parity", artifact)
 
     def _confined(self, *arguments: str) -> Command:
         memory_gib = self.config.memory_gib

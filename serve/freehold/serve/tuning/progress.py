@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from freehold.serve.state.tuning import Happening, JobRecord
 from freehold.serve.state.tuning_work import note_checkpoint, note_progress
-from freehold.serve.tuning.run_folder import Measured, RunFolder
+from freehold.serve.tuning.run_folder import Measured, Plan, RunFolder
 
 COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
 """Of OpenAI's result file. What is not measured stays empty."""
@@ -27,23 +27,26 @@ class Progress:
         self._latest: Measured | None = None
         self._losses: dict[int, dict[str, Any]] = {}
         self._checkpoints: list[int] = []
-        self.tokens = job.trained_tokens
+        self._plan: Plan | None = None
+        self._tokens = job.trained_tokens
 
     def look(self) -> list[Happening]:
         """What to tell of the steps since the last look; steps that were told before a restart are not told again."""
+        self._plan = self._plan or self._folder.plan()
         happenings = []
         for line in self._folder.new_lines():
             self._take(line)
             if line.step > self._told or (line.valid_loss is not None and line.step == self._told):
                 self._told = max(self._told, line.step)
-                happenings.append(_happening(line))
+                happenings.append(_happening(line, self._plan))
         self._checkpoints = self._folder.checkpoints()
         return happenings
 
     def _take(self, line: Measured) -> None:
         self._latest = line
         self._began = self._began or (time.time(), line.step)
-        self.tokens = line.tokens if line.tokens is not None else self.tokens
+        if self._plan is not None:
+            self._tokens = max(self._tokens or 0, self._plan.tokens(line.step))
         at_step = self._losses.setdefault(line.step, {"step": line.step})
         named = (("train_loss", line.train_loss), ("valid_loss", line.valid_loss), ("full_valid_loss", line.valid_loss))
         at_step |= {name: value for name, value in named if value is not None}
@@ -51,31 +54,31 @@ class Progress:
     def note(self, connection: Connection, job_id: str) -> None:
         """Write down how far it is."""
         finish = self._estimated_finish()
-        note_progress(connection, job_id, step=self._told, trained_tokens=self.tokens, estimated_finish=finish)
+        note_progress(connection, job_id, step=self._told, trained_tokens=self._tokens, estimated_finish=finish)
         for step in self._checkpoints:
             note_checkpoint(connection, job_id, step, self._losses.get(step, {"step": step}))
 
     def _estimated_finish(self) -> float | None:
         """By the speed of this attempt so far."""
-        if self._latest is None or self._began is None or not self._latest.steps:
+        if self._latest is None or self._began is None or self._plan is None:
             return None
         began, first = self._began
         done = self._latest.step - first
         if done <= 0:
             return None
-        return time.time() + (time.time() - began) / done * max(0, self._latest.steps - self._latest.step)
+        return time.time() + (time.time() - began) / done * max(0, self._plan.steps - self._latest.step)
 
 
-def _happening(line: Measured) -> Happening:
+def _happening(line: Measured, plan: Plan | None) -> Happening:
     data: dict[str, Any] = {"step": line.step}
     named = (
-        ("total_steps", line.steps),
+        ("total_steps", plan and plan.steps),
         ("train_loss", line.train_loss),
         ("valid_loss", line.valid_loss),
         ("learning_rate", line.learning_rate),
     )
     data |= {name: value for name, value in named if value is not None}
-    of = f"/{line.steps}" if line.steps else ""
+    of = f"/{plan.steps}" if plan else ""
     losses = [
         f"{what} loss={value:.4f}"
         for what, value in (("training", line.train_loss), ("validation", line.valid_loss))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 RUNS = "runs"
 METRICS = "metrics.jsonl"
+TASK = "task.json"
 CHECKPOINTS = "checkpoints"
 _PREFIX = "checkpoint-"
 
@@ -19,35 +21,57 @@ class Measured:
     """One line of metrics. None is what the line does not tell."""
 
     step: int
-    steps: int | None
-    """Of the whole run."""
     train_loss: float | None
     valid_loss: float | None
     learning_rate: float | None
-    tokens: int | None
-    """Learnt from so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the run has set out to do."""
+
+    steps: int
+    tokens_per_step: float
+
+    def tokens(self, step: int) -> int:
+        """Tokens that the model has seen by then."""
+        return round(self.tokens_per_step * step)
 
 
 class RunFolder:
-    """The folders of the runs whose artifact has this name; a job's name is its own, so there is one."""
+    """The folder of the run whose artifact has this name; a job's name is its own, so there is one."""
 
     def __init__(self, home: Path, name: str) -> None:
         self._root = home / RUNS
         self._name = name
         self._read = 0
         """Bytes of the metrics that were taken in."""
+        self._inode = 0
+        """Of the file that they were read of: a run that resumes writes it anew."""
 
     def folder(self) -> Path | None:
         """Where the run is; None before it has begun."""
         found = sorted(self._root.glob(f"{self._name}-*"), key=lambda path: path.stat().st_mtime)
         return found[-1] if found else None
 
+    def plan(self) -> Plan | None:
+        """What the run has set out to do; None before it has."""
+        folder = self.folder()
+        try:
+            plan = json.loads((folder / TASK).read_bytes())["plan"] if folder else None
+        except FileNotFoundError:
+            return None
+        return plan and Plan(plan["steps"], plan["tokens_per_epoch"] / plan["steps_per_epoch"])
+
     def new_lines(self) -> list[Measured]:
-        """What was measured since the last call, whole lines only."""
+        """What was measured since the last call, whole lines only; lines that were written anew come again."""
         folder = self.folder()
         if folder is None or not (folder / METRICS).is_file():
             return []
         with (folder / METRICS).open("rb") as stream:
+            inode = os.fstat(stream.fileno()).st_ino
+            if inode != self._inode:
+                self._inode, self._read = inode, 0
             stream.seek(self._read)
             data = stream.read()
         whole = data[: data.rfind(b"\n") + 1]
@@ -67,10 +91,6 @@ class RunFolder:
         numbers = (path.name.removeprefix(_PREFIX) for path in (folder / CHECKPOINTS).glob(f"{_PREFIX}*"))
         return sorted(int(number) for number in numbers if number.isdigit())
 
-    def can_resume(self) -> bool:
-        """Whether a run has got as far as a checkpoint."""
-        return bool(self.checkpoints())
-
     def drop_checkpoints(self) -> None:
         """Free the disk of what only a run that goes on would need."""
         folder = self.folder()
@@ -87,11 +107,9 @@ def _measured(line: bytes) -> Measured | None:
         return None
     return Measured(
         step=found["step"],
-        steps=_number(found, "steps"),
         train_loss=_number(found, "loss"),
         valid_loss=_number(found, "eval_loss"),
         learning_rate=_number(found, "learning_rate"),
-        tokens=_number(found, "tokens"),
     )
 
 

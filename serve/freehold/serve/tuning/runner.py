@@ -14,18 +14,13 @@ from freehold.serve.gateway.quotas import new_replica_id
 from freehold.serve.state.database import DatabaseUnavailable, default_url, open_database
 from freehold.serve.state.files import forget_spent_files, known_files
 from freehold.serve.state.tuning_work import Stage, take_job
+from freehold.serve.tuning.api import file_storage
 from freehold.serve.tuning.commands import Commands
 from freehold.serve.tuning.work import JobWork, Workshop
 
 log = logging.getLogger("freehold.tuning")
 
 SWEEP_S = 3600.0
-FILES = "files"
-
-
-def file_storage(settings: Settings) -> FileStorage:
-    """Where this deployment's files lie."""
-    return FileStorage(settings.home / FILES)
 
 
 def places(config: TuningConfig, gpus: int) -> list[int | None]:

@@ -115,18 +115,28 @@ class JobWork:
         if self._job.attempts > MAX_ATTEMPTS:
             await self._held.fail(Failure("training_killed", f"Training was cut short {MAX_ATTEMPTS} times."))
             return
-        artifact = await asyncio.to_thread(self._proven)
+        if await self._made() is None and not await self._did(await self._prepared()):
+            return
+        artifact = await self._made()
         if artifact is None:
-            status, output = await self._execute(await self._prepared(), "train.log", self._shop.config.time_limit_s)
-            if status != 0:
-                await self._settle_failure(status, output)
-                return
-            artifact = await asyncio.to_thread(self._proven)
-        if artifact is None:
-            unproven = "The command ended well, and left no artifact that has passed the parity gate."
-            await self._held.fail(Failure("parity_gate_failed", unproven))
+            await self._held.fail(Failure("training_failed", "The command ended well, and left no artifact."))
+            return
+        if not self._is_proven(artifact) and not await self._did(self._shop.commands.judge(artifact.id)):
             return
         await self._succeed(artifact)
+
+    async def _did(self, command: Command) -> bool:
+        """Run a command; False if it failed, which the job then says."""
+        status, output = await self._execute(command, "train.log", self._shop.config.time_limit_s)
+        if status == 0:
+            return True
+        failure = failure_of(status, output, self._shop.settings.home)
+        if is_killed(status) and self._job.attempts < MAX_ATTEMPTS:
+            told = Happening(f"Training was cut short, and will be resumed: {failure.message}", "warn")
+            await self._held.move("queued", [told])
+        else:
+            await self._held.fail(failure)
+        return False
 
     async def _prepared(self) -> Command:
         """The command that trains, with its recipe written."""
@@ -134,18 +144,10 @@ class JobWork:
         recipe = recipe_of(self._job, self._base(), train, evaluation, self._shop.config.defaults)
         path = self._folder / "recipe.yaml"
         await asyncio.to_thread(write_atomically, path, yaml.safe_dump(recipe).encode(), 0o600)
-        resumes = self._run_folder.can_resume()
-        again = "resumed from its last checkpoint" if resumes else "started again"
-        await self._held.keep([Happening(f"Fine-tuning job {again if self._job.attempts > 1 else 'started'}")])
-        return self._shop.commands.train(path, resumes=resumes)
-
-    async def _settle_failure(self, status: int, output: str) -> None:
-        failure = failure_of(status, output, self._shop.settings.home)
-        if is_killed(status) and self._job.attempts < MAX_ATTEMPTS:
-            told = Happening(f"Training was cut short, and will be resumed: {failure.message}", "warn")
-            await self._held.move("queued", [told])
-        else:
-            await self._held.fail(failure)
+        checkpoints = self._run_folder.checkpoints()
+        how = f"resumed from step {checkpoints[-1]}" if checkpoints else "started"
+        await self._held.keep([Happening(f"Fine-tuning job {how}")])
+        return self._shop.commands.train(path)
 
     async def _succeed(self, artifact: Artifact) -> None:
         shop, job = self._shop, self._job
@@ -199,12 +201,15 @@ class JobWork:
             raise NotFoundError(f"The model '{self._job.model}' is not served any more")
         return Store(self._shop.settings.store_root).get(model.artifact).id
 
-    def _proven(self) -> Artifact | None:
-        """What the job has made, if it has passed the parity gate."""
-        store = Store(self._shop.settings.store_root)
-        artifact = store.find(artifact_name(self._job.model, self._job.id))
-        verdict = artifact and read_verdict(store, artifact, "parity")
-        return artifact if verdict and verdict.passed else None
+    async def _made(self) -> Artifact | None:
+        """What the job has put into the store so far."""
+        store, name = Store(self._shop.settings.store_root), artifact_name(self._job.model, self._job.id)
+        return await asyncio.to_thread(store.find, name)
+
+    def _is_proven(self, artifact: Artifact) -> bool:
+        """Whether it has passed the parity gate."""
+        verdict = read_verdict(Store(self._shop.settings.store_root), artifact, "parity")
+        return verdict is not None and verdict.passed
 
     async def _execute(self, command: Command, log_name: str, limit_s: float) -> tuple[int, str]:
         """Run a command to its end; its exit status and what it printed. Raises Interrupted and OverTime."""
