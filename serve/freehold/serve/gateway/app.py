@@ -51,7 +51,9 @@ class Gateway:
         self.metrics.add(ServiceMetrics(services))
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
         self._siblings = services.siblings
-        self._pages = create_pages(engines, self.metrics, self._relay, services.admin, services.siblings)
+        self._pages = create_pages(
+            engines, self.metrics, self._relay, services.admin, services.siblings, services.pages
+        )
         if services.keyring is not None:
             services.keyring.on_revoked = self._relay.cut_off
 
