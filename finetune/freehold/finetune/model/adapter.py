@@ -2,25 +2,34 @@
 
 from typing import Any
 
+from freehold.core.adapters import check_servable
 from freehold.finetune.recipe import LoraRecipe, Recipe
+from freehold.finetune.targets import Targets
 
 
-def lora_config(recipe: Recipe) -> Any:
-    """peft's configuration of the recipe's adapter."""
+def lora_config(recipe: Recipe, targets: Targets) -> Any:
+    """peft's configuration of the recipe's adapter.
+
+    Raises RefusedError for one that no engine serves, unless it is to be merged.
+    """
     from peft import LoraConfig
 
     lora = recipe.lora
-    return LoraConfig(
+    config = LoraConfig(
         task_type="CAUSAL_LM",
         r=lora.rank,
         lora_alpha=alpha(lora),
         lora_dropout=lora.dropout,
-        target_modules=lora.targets if isinstance(lora.targets, str) else list(lora.targets),
+        target_modules=list(targets.modules),
+        target_parameters=list(targets.parameters) or None,
         use_rslora=lora.rslora,
         use_dora=lora.dora,
         init_lora_weights={"default": True}.get(lora.init, lora.init),
         modules_to_save=list(lora.modules_to_save) or None,
     )
+    if not recipe.output.merge:
+        check_servable(config.to_dict())
+    return config
 
 
 def alpha(lora: LoraRecipe) -> float:

@@ -1,5 +1,6 @@
 """The base of a run, from the store, without a network."""
 
+from pathlib import Path
 from typing import Any
 
 from freehold.core.quiet import quiet_libraries
@@ -20,14 +21,19 @@ def load_tokenizer(artifact: Artifact) -> Any:
 
 def load_base(artifact: Artifact, recipe: Recipe, precision: Precision) -> Any:
     """The base as a causal language model on the run's device, its weights frozen by whoever adds an adapter."""
+    return load_model(artifact, precision.base, precision.device)
+
+
+def load_model(artifact: Artifact, dtype: str, device: str, *, folder: Path | None = None) -> Any:
+    """An artifact's model; `folder` holds other files of the same kind, allowed what the artifact was allowed."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with quiet_libraries():
         model = AutoModelForCausalLM.from_pretrained(
-            artifact.path,
-            dtype=getattr(torch, precision.base),
+            folder or artifact.path,
+            dtype=getattr(torch, dtype),
             local_files_only=True,
             trust_remote_code="remote-code" in artifact.lineage.allowed,
         )
-    return model.to(precision.device)
+    return model.to(device)

@@ -61,8 +61,13 @@ def finetune_step(recipe: Recipe, metrics: dict[str, Any], digests: dict[str, st
             "seed": recipe.training.seed,
             "metrics": metrics,
         },
-        versions={package: version(package) for package in PACKAGES},
+        versions=package_versions(),
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what trains and merges."""
+    return {package: version(package) for package in PACKAGES}
 
 
 def write_records(folder: Path, recipe: Recipe, metrics: dict[str, Any]) -> None:

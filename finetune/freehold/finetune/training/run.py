@@ -1,5 +1,6 @@
 """One fine-tuning run, from a recipe to an artifact."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from freehold.finetune.model.adapter import lora_config
 from freehold.finetune.model.footprint import Footprint, footprint
 from freehold.finetune.model.precision import choose_precision
 from freehold.finetune.model.room import free_memory
-from freehold.finetune.output.adapter import store_adapter
+from freehold.finetune.output.adapter import finetune_step, store_adapter, write_records
+from freehold.finetune.output.effect import check_has_effect
+from freehold.finetune.output.merge import store_merged
 from freehold.finetune.parity.prompts import choose_prompts
 from freehold.finetune.parity.reference import write_reference
 from freehold.finetune.recipe import Recipe
+from freehold.finetune.targets import choose_targets, skeleton
 from freehold.finetune.training.checkpoints import step_of, whole_checkpoints
 from freehold.finetune.training.data import RunData, read_run_data
 from freehold.finetune.training.fitting import Fit, fit
@@ -89,7 +93,10 @@ def prepare(recipe: Recipe, store: Store, settings: Settings) -> Prepared:
         masker = load_masker(base.path, allow_remote_code="remote-code" in base.lineage.allowed)
         data = read_run_data(recipe, objective, masker, settings)
     lengths = objective.lengths(data.train)
-    taken = footprint(base, lora_config(recipe), precision, quantization=recipe.training.quantization)
+    targets = choose_targets(skeleton(base.path, remote_code="remote-code" in base.lineage.allowed), recipe)
+    for note in targets.notes:
+        hint(note)
+    taken = footprint(base, lora_config(recipe, targets), precision, quantization=recipe.training.quantization)
     fitted = fit(recipe, lengths, _learnt(data.train, lengths), taken, free_memory(precision.device))
     plan = make_plan(
         recipe,
@@ -172,9 +179,32 @@ def _store(folder: RunFolder, prepared: Prepared, trained: Trained, store: Store
             base=base,
             base_quantization=recipe.training.quantization,
         )
-    artifact = store_adapter(folder, base, recipe, trained.metrics, data.digests, store)
+    if recipe.output.merge:
+        artifact = _store_merged(folder, prepared, trained, store)
+    else:
+        artifact = store_adapter(folder, base, recipe, trained.metrics, data.digests, store)
     folder.write_json(folder.result, {"artifact": artifact.id})
     return Outcome(artifact, trained.metrics, folder.path)
+
+
+def _store_merged(folder: RunFolder, prepared: Prepared, trained: Trained, store: Store) -> Artifact:
+    """The model that was trained, merged from memory: initialisations like PiSSA changed its base as well."""
+    recipe, base = prepared.recipe, prepared.base
+    check_has_effect(folder.adapter)
+    write_records(folder.adapter, recipe, trained.metrics)
+    for file in (folder.report, folder.plot):
+        shutil.copy(file, folder.adapter / file.name)
+    step = finetune_step(recipe, trained.metrics, prepared.data.digests, base)
+    name = recipe.output.name or f"{base.name}-tuned"
+    return store_merged(
+        trained.model,
+        base,
+        store,
+        name=name,
+        steps=(step,),
+        records=folder.adapter,
+        parameters={"run": folder.path.name},
+    )
 
 
 def _learnt(rows: Rows, lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from freehold.finetune.model.adapter import add_adapter, lora_config
 from freehold.finetune.model.loading import load_base, load_tokenizer
 from freehold.finetune.output.saving import save_adapter
 from freehold.finetune.recipe import Recipe
+from freehold.finetune.targets import choose_targets
 from freehold.finetune.training.arguments import training_arguments
 from freehold.finetune.training.checkpoints import CheckpointKeeper, clear_halves, step_of, whole_checkpoints
 from freehold.finetune.training.first_step import check_kept_apart, memory_explained, try_longest_batch
@@ -82,7 +83,7 @@ def train(folder: RunFolder, store: Store, *, facts: Mapping[str, Any] | None = 
     tokenizer = load_tokenizer(task.base)
     with phase(f"Loading {task.base.id}"), memory_explained(recipe, plan.micro_batch_size, plan.longest):
         model = load_base(task.base, recipe, plan.precision)
-        model = add_adapter(model, lora_config(recipe), seed=recipe.training.seed)
+        model = add_adapter(model, lora_config(recipe, choose_targets(model, recipe)), seed=recipe.training.seed)
     watcher = _watcher(folder, task, tokenizer, facts or {}) if is_first else None
     setup = TrainerSetup(
         recipe=recipe,
