@@ -11,6 +11,10 @@ from statistics import fmean
 from freehold.core.adapters.reference import ParityPosition
 
 
+LISTED = 20
+"""Most likely tokens that an engine lists: vLLM's default `--max-logprobs`."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """One side (adapter on, or off) over all positions."""
@@ -38,7 +42,8 @@ def divergence(expected: Mapping[int, float], given: Mapping[int, float]) -> flo
 
     An engine lists its most likely tokens only: one that is missing is at most as likely as the last listed.
     """
-    floor = min(given.values())
+    # A forced token that is none of the most likely is listed after them, and says nothing about the others.
+    floor = sorted(given.values(), reverse=True)[:LISTED][-1]
     return sum(
         math.exp(logprob) * abs(logprob - given.get(token, min(floor, logprob))) for token, logprob in expected.items()
     )

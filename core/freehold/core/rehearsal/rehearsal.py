@@ -1,7 +1,8 @@
 """A private `freehold serve` as a child process.
 
 It gets a data folder of its own, which only shares the store and the engine environments with the real one: its
-database, logs and ledger are nobody else's, and nothing that runs on this machine notices it.
+database and ledger are nobody else's, and nothing that runs on this machine notices it. Engines' logs are kept in
+`run/logs/rehearsals` of the real one.
 """
 
 import json
@@ -67,9 +68,16 @@ def rehearse(
 
 def _furnish(home: Path, settings: Settings) -> None:
     """What an engine needs of the real data folder, by link."""
-    for place in (settings.store_root, settings.engines_root):
+    places = {
+        "store": settings.store_root,
+        "engines": settings.engines_root,
+        # The logs stay, for what a diagnosis does not say.
+        "run/logs": settings.run_root / "logs" / "rehearsals",
+    }
+    (home / "run").mkdir()
+    for name, place in places.items():
         place.mkdir(parents=True, exist_ok=True)
-        (home / place.name).symlink_to(place)
+        (home / name).symlink_to(place)
 
 
 class _Child:

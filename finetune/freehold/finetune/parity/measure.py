@@ -17,6 +17,8 @@ TOP_LOGPROBS = 20
 TIMEOUT_S = 600.0
 """The first requests compile kernels on some engines."""
 AT_ONCE = 4
+"""Answers that are generated side by side. Log-probabilities of prompts are asked one by one: vLLM 0.32 with adapters
+on a CPU dies of a RuntimeError when one batch holds such a request and any other (`LogitsProcessorWithLoRA`)."""
 
 GREEDY = {
     "temperature": 0,
@@ -44,15 +46,18 @@ class ServedAnswer:
 def measure(url: str, model: str, base_model: str | None, reference: ParityReference) -> tuple[ServedAnswer, ...]:
     """Ask every prompt, in the order of `reference.prompts`. Raises EngineError when one is not answered."""
     # No proxy from the environment: what is asked is on loopback.
-    with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        return tuple(pool.map(lambda prompt: _ask(client, model, base_model, prompt), reference.prompts))
-
-
-def _ask(client: httpx.Client, model: str, base_model: str | None, prompt: ParityPrompt) -> ServedAnswer:
-    rendered, greedy = _greedy(client, model, prompt)
-    tuned = _forced(client, model, prompt)
-    base = None if base_model is None else _forced(client, base_model, prompt)
-    return ServedAnswer(rendered, greedy, tuned, base)
+    with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            generated = list(pool.map(lambda prompt: _greedy(client, model, prompt), reference.prompts))
+        return tuple(
+            ServedAnswer(
+                rendered,
+                greedy,
+                tuned=_forced(client, model, prompt),
+                base=None if base_model is None else _forced(client, base_model, prompt),
+            )
+            for prompt, (rendered, greedy) in zip(reference.prompts, generated, strict=True)
+        )
 
 
 def _greedy(client: httpx.Client, model: str, prompt: ParityPrompt) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
