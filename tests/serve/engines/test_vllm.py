@@ -8,7 +8,7 @@ from fixtures.models import add_artifact
 from freehold.core.store import Artifact, Store
 from freehold.serve.config import ProcessEngine
 from freehold.serve.engines.fingerprint import system_fingerprint
-from freehold.serve.engines.vllm import Launch, cpu_has_bfloat16, current_phase, launch, quantizes_online
+from freehold.serve.engines.vllm import Launch, current_phase, launch, quantizes_online
 
 
 @pytest.fixture
@@ -69,12 +69,6 @@ def test_a_cpu_gets_its_cache_and_a_gpu_its_share(artifact: Artifact) -> None:
     assert "--enforce-eager" in on_cpu.command and "--gpu-memory-utilization" not in on_cpu.command
     assert "VLLM_CPU_KVCACHE_SPACE" not in on_gpu.env
     assert "--enforce-eager" not in on_gpu.command and "--gpu-memory-utilization" in on_gpu.command
-
-
-@pytest.mark.parametrize(("flags", "found"), [("fpu sse avx512f", False), ("fpu avx512_bf16", True), ("bf16", True)])
-def test_bfloat16_is_read_off_the_processor(tmp_path: Path, flags: str, found: bool) -> None:
-    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
-    assert cpu_has_bfloat16(tmp_path / "cpuinfo") is found
 
 
 def test_the_log_tells_the_phase() -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from freehold.core.processor import cpu_has_bfloat16
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -26,6 +28,8 @@ def choose_precision(wanted: Literal["auto", "float32", "bfloat16"]) -> Precisio
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision("cuda", "bfloat16", True, f"{torch.cuda.get_device_name()} multiplies bfloat16 itself")
         return Precision("cuda", "float32", False, f"{torch.cuda.get_device_name()} has no bfloat16")
-    if wanted == "bfloat16":
-        return Precision("cpu", "bfloat16", True, "the recipe asks for bfloat16")
-    return Precision("cpu", "float32", False, "this processor has no bfloat16 instructions")
+    if wanted == "bfloat16" or (wanted == "auto" and cpu_has_bfloat16()):
+        reason = "the recipe asks for bfloat16" if wanted == "bfloat16" else "this processor multiplies bfloat16 itself"
+        return Precision("cpu", "bfloat16", True, reason)
+    reason = "the recipe asks for float32" if wanted == "float32" else "this processor has no bfloat16 instructions"
+    return Precision("cpu", "float32", False, reason)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from freehold.core.processor import cpu_has_bfloat16
 from freehold.core.store import Artifact
 from freehold.serve.config import ProcessEngine
 
@@ -99,12 +100,6 @@ def _dtype(config: ProcessEngine, *, has_gpu: bool) -> str:
     """`auto` on a CPU without bfloat16 instructions is float32: emulated bfloat16 was several times slower."""
     emulated = config.dtype == "auto" and not has_gpu and not cpu_has_bfloat16()
     return "float32" if emulated else config.dtype
-
-
-def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this processor multiplies bfloat16 in hardware (AVX512-BF16, AMX, Arm BF16)."""
-    flags = set(cpuinfo.read_text().split()) if cpuinfo.is_file() else set()
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
