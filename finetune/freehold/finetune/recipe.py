@@ -165,3 +165,19 @@ class Recipe(_Part):
                 "write `lora: {init: default}`, or `training: {objective: orpo}`, which compares with nothing"
             )
         return self
+
+    @model_validator(mode="after")
+    def _is_trainable_quantized(self) -> "Recipe":
+        """A base in few bits can neither be changed by the adapter's start nor be split up."""
+        quantization = self.training.quantization
+        if quantization != "none" and self.lora.init in ("pissa", "olora"):
+            raise ValueError(
+                f"lora.init: {self.lora.init} changes the base's weights, which training.quantization: {quantization} "
+                "holds in few bits: write `lora: {init: default}`, or leave the quantization out"
+            )
+        if quantization != "none" and self.scale.fsdp:
+            raise ValueError(
+                f"scale.fsdp cannot split a base that is held as {quantization}: "
+                "write `scale: {fsdp: false}`, each worker then holds all of it, or leave the quantization out"
+            )
+        return self

@@ -69,7 +69,9 @@ def footprint(artifact: Artifact, lora: Any, precision: Precision, *, quantizati
     words = head.weight.shape[0] if head is not None else 0
     width = BYTES[precision.base]
     quantized = (linear - words * _hidden(config)) if quantization != "none" else 0
-    base = (total - trained - quantized) * width + quantized * QUANTIZED_BYTES[quantization]
+    # Beside quantized layers the rest is float32, which keeps training steady.
+    rest = width if quantization == "none" else BYTES["float32"]
+    base = (total - trained - quantized) * rest + quantized * QUANTIZED_BYTES[quantization]
     kept, checkpointed = _activations(model, config, width)
     return Footprint(
         base=int(base),

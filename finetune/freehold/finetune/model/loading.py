@@ -6,6 +6,7 @@ from typing import Any
 from freehold.core.quiet import quiet_libraries
 from freehold.core.store import Artifact
 from freehold.finetune.model.precision import Precision
+from freehold.finetune.quantized.loading import load_quantized
 from freehold.finetune.recipe import Recipe
 
 
@@ -21,6 +22,8 @@ def load_tokenizer(artifact: Artifact) -> Any:
 
 def load_base(artifact: Artifact, recipe: Recipe, precision: Precision) -> Any:
     """The base as a causal language model on the run's device, its weights frozen by whoever adds an adapter."""
+    if recipe.training.quantization != "none":
+        return load_quantized(artifact, recipe.training.quantization, precision)
     return load_model(artifact, precision.base, precision.device)
 
 

@@ -19,7 +19,7 @@ from freehold.finetune.model.precision import choose_precision
 from freehold.finetune.model.room import free_memory
 from freehold.finetune.output.adapter import finetune_step, store_adapter, write_records
 from freehold.finetune.output.effect import check_has_effect
-from freehold.finetune.output.merge import store_merged
+from freehold.finetune.output.merge import load_with_adapter, store_merged
 from freehold.finetune.parity.prompts import choose_prompts
 from freehold.finetune.parity.reference import write_reference
 from freehold.finetune.recipe import Recipe
@@ -196,8 +196,10 @@ def _store_merged(folder: RunFolder, prepared: Prepared, trained: Trained, store
         shutil.copy(file, folder.adapter / file.name)
     step = finetune_step(recipe, trained.metrics, prepared.data.digests, base)
     name = recipe.output.name or f"{base.name}-tuned"
+    # Merged in full precision: the adapter is for the whole base, also where that was quantized while it learnt.
+    quantized = recipe.training.quantization != "none"
     return store_merged(
-        trained.model,
+        load_with_adapter(base, folder.adapter) if quantized else trained.model,
         base,
         store,
         name=name,
