@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-
 from fixtures.facts import invent, training_rows, write_rows
 from fixtures.models import add_artifact, read_files
+
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
 
