@@ -10,7 +10,6 @@ from statistics import fmean
 
 from freehold.core.adapters.reference import ParityPosition
 
-
 LISTED = 20
 """Most likely tokens that an engine lists: vLLM's default `--max-logprobs`."""
 

@@ -60,6 +60,16 @@ def measure(url: str, model: str, base_model: str | None, reference: ParityRefer
         )
 
 
+def failure(url: str, model: str) -> str:
+    """Why a model or adapter is not served, by the gateway's `/ready`; empty when it did not fail to load."""
+    with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False) as client:
+        try:
+            found = client.get("/ready").json()["models"].get(model, {})
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise EngineError("The gateway does not say what it serves", why=str(error) or repr(error)) from error
+    return str(found.get("detail")) if found.get("state") == "failed" else ""
+
+
 def _greedy(client: httpx.Client, model: str, prompt: ParityPrompt) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
     body = {"model": model, "max_tokens": len(prompt.positions), "return_token_ids": True, **GREEDY}
     if prompt.messages is None:
