@@ -40,7 +40,9 @@ def read_turn(
         raise _prefix_error(template, prompt, whole, origin)
     answer = whole[len(prompt) :]
     answer_text = _up_to_stop(template, stop_ids, answer, origin)
-    _check_answer(messages[-1], prompt, answer_text, template.render(messages[:-1], tools, prompt=False), origin)
+    _check_answer(messages[-1], answer_text, origin)
+    if not _begins_with_it(messages[-1], answer_text):
+        _check_heading(messages[-1], prompt, answer_text, template.render(messages[:-1], tools, prompt=False), origin)
     prompt_ids, whole_ids = template.tokens(prompt), template.tokens(prompt + answer_text)
     if whole_ids[: len(prompt_ids)] == prompt_ids:
         return Turn(prompt_ids, whole_ids[len(prompt_ids) :])
@@ -68,8 +70,8 @@ def _up_to_stop(template: ChatTemplate, stop_ids: frozenset[int], answer: str, o
     )
 
 
-def _check_answer(message: Message, prompt: str, answer: str, without_prompt: str, origin: Origin | None) -> None:
-    """What the message says must be what is learnt, and nothing of a turn's heading must be."""
+def _check_answer(message: Message, answer: str, origin: Origin | None) -> None:
+    """What the message says must be what is learnt."""
     content = message.get("content") or ""
     if not shows(answer, content):
         raise TemplateError(
@@ -85,12 +87,22 @@ def _check_answer(message: Message, prompt: str, answer: str, without_prompt: st
                 why=f"{name} is called, the template makes {answer[:_EXCERPT]!r} of it",
                 next_step="Use a model that was made for tools, or give it a template that writes calls.",
             )
-    is_plain = content.strip() and not message.get("reasoning_content")
-    if prompt == without_prompt and is_plain and not answer.lstrip().startswith(content.strip()):
+
+
+def _begins_with_it(message: Message, answer: str) -> bool:
+    """Whether nothing precedes what the message says; calls and thoughts have a beginning of the template's own."""
+    content = (message.get("content") or "").strip()
+    return not content or bool(message.get("reasoning_content")) or answer.lstrip().startswith(content)
+
+
+def _check_heading(message: Message, prompt: str, answer: str, without: str, origin: Origin | None) -> None:
+    """A turn's heading must be in the prompt; `without` is the prompt without add_generation_prompt."""
+    if prompt == without:
+        heading = answer[: answer.find((message.get("content") or "").strip())]
         raise TemplateError(
             f"{place(origin)}the template does not say where the assistant begins",
-            why=f"it ignores add_generation_prompt, and writes {answer[: answer.find(content.strip())]!r} before "
-            "the answer, which the engine's prompt would not hold",
+            why=f"it ignores add_generation_prompt, and writes {heading!r} before the answer, "
+            "which the engine's prompt would not hold",
             next_step="Give the model a template with a generation prompt.",
         )
 
