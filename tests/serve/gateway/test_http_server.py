@@ -13,7 +13,7 @@ from fixtures.raw_http import RawClient, raw_client
 
 from freehold.serve.gateway.http import HttpLimits, HttpServer
 from freehold.serve.gateway.http.connection import Connection, ServerState
-from freehold.serve.gateway.http.cycle import WHEN_GONE
+from freehold.serve.gateway.http.cycle import CYCLE
 from freehold.serve.gateway.listening import listen_on
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -45,6 +45,12 @@ async def reply(send: Any, body: bytes = b"", status: int = 200, *headers: tuple
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [length, *headers]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def idle(connection: Connection) -> None:
+    """Return when the application has nothing more to do for this connection."""
+    while not connection.is_idle:
+        await asyncio.sleep(0)
 
 
 async def whole_body(receive: Any) -> bytes:
@@ -101,7 +107,7 @@ async def exchange(app: App, request: bytes) -> Wires:
     connection = Connection(state)
     connection.connection_made(wires)
     connection.data_received(request)
-    await asyncio.gather(*state.tasks)
+    await idle(connection)
     await asyncio.sleep(0)
     return wires
 
@@ -122,7 +128,7 @@ async def test_the_scope_is_what_asgi_says() -> None:
         port = client.writer.get_extra_info("sockname")[1]
         server = client.writer.get_extra_info("peername")
     [scope] = scopes
-    assert scope.pop("extensions").keys() == {WHEN_GONE}
+    assert scope.pop("extensions").keys() == {CYCLE}
     headers = [(b"host", b"x"), (b"x-a", b"1"), (b"x-a", b"\xff"), (b"content-length", b"0")]
     assert scope == {
         "type": "http",
@@ -240,7 +246,7 @@ async def test_a_client_that_leaves_is_told_once_to_whoever_asked(leave: str) ->
     arrived, left, calls = asyncio.Event(), asyncio.Event(), []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        scope["extensions"][WHEN_GONE](lambda: (calls.append(1), left.set()))
+        scope["extensions"][CYCLE].when_gone(lambda: (calls.append(1), left.set()))
         arrived.set()
         await left.wait()
         await asyncio.sleep(0.05)
@@ -257,7 +263,7 @@ async def test_a_client_that_leaves_is_told_once_to_whoever_asked(leave: str) ->
 
 async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        scope["extensions"][WHEN_GONE](lambda: send)
+        scope["extensions"][CYCLE].when_gone(lambda: send)
         await receive()
         await reply(send)
 
@@ -269,7 +275,7 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
     try:
         for _ in range(200):
             connection.data_received(GET)
-            await asyncio.gather(*state.tasks)
+            await idle(connection)
         assert gc.collect() < 200
     finally:
         gc.enable()
@@ -295,7 +301,7 @@ async def test_a_client_has_its_whole_time_again_when_it_may_go_on() -> None:
         await asyncio.sleep(0)
     assert connection.deadline >= now + LIMITS.body_timeout_s
     connection.connection_lost(None)
-    await asyncio.gather(*state.tasks)
+    await idle(connection)
 
 
 async def test_a_body_that_is_not_consumed_is_not_read_any_further() -> None:
@@ -346,10 +352,10 @@ async def test_a_body_that_nobody_wanted_does_not_stop_the_next_request() -> Non
     for data in (b"POST / HTTP/1.1\r\ncontent-length: 400000\r\n\r\n", bytes(200_000), bytes(200_000)):
         connection.data_received(data)
     assert not wires.is_reading()
-    await asyncio.gather(*state.tasks)
+    await idle(connection)
     assert wires.is_reading()
     connection.data_received(GET)
-    await asyncio.gather(*state.tasks)
+    await idle(connection)
     assert [write.rpartition(b"\n")[2] for write in wires.writes] == [b"POST", b"GET"]
 
 

@@ -17,7 +17,7 @@ from openai.types.responses import response_create_params
 from freehold.serve.gateway.errors import RequestError
 from freehold.serve.gateway.parameters import (
     check_parameters,
-    not_honoured_header,
+    not_honoured_line,
     rules,
     unread_fields,
 )
@@ -139,7 +139,7 @@ def test_what_would_not_change_the_answer_passes_and_is_named(
 
 
 def test_the_header_names_the_hints() -> None:
-    assert not_honoured_header(("service_tier", "store")) == (b"x-freehold-not-honoured", b"service_tier, store")
+    assert not_honoured_line(("service_tier", "store")) == b"x-freehold-not-honoured: service_tier, store\r\n"
 
 
 @pytest.mark.parametrize(

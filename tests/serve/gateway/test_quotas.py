@@ -143,18 +143,18 @@ async def test_a_request_that_can_never_fit_is_told_both_numbers(book: QuotaBook
 async def test_headers_are_those_of_openai(book: QuotaBook, times: Times) -> None:
     reservation = await take(book, ALL, 400)
     times.pass_(17.5)
-    assert dict(reservation.headers()) == {
-        b"x-ratelimit-limit-requests": b"10",
-        b"x-ratelimit-remaining-requests": b"9",
-        b"x-ratelimit-reset-requests": b"13s",
-        b"x-ratelimit-limit-tokens": b"1000",
-        b"x-ratelimit-remaining-tokens": b"600",
-        b"x-ratelimit-reset-tokens": b"13s",
-    }
+    assert reservation.header_lines() == (
+        b"x-ratelimit-limit-requests: 10\r\n"
+        b"x-ratelimit-remaining-requests: 9\r\n"
+        b"x-ratelimit-reset-requests: 13s\r\n"
+        b"x-ratelimit-limit-tokens: 1000\r\n"
+        b"x-ratelimit-remaining-tokens: 600\r\n"
+        b"x-ratelimit-reset-tokens: 13s\r\n"
+    )
     error = await refused(book, ALL, 700)
-    expected = {name.decode(): value.decode() for name, value in reservation.headers()}
+    expected = dict(line.split(": ") for line in reservation.header_lines().decode().splitlines())
     assert error_headers(error) == {**expected, "retry-after": "13"}
-    assert (await book.acquire("key_2", Limits(concurrent_requests=1), 1, 0)).headers() == []
+    assert (await book.acquire("key_2", Limits(concurrent_requests=1), 1, 0)).header_lines() == b""
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (11.2, "12s"), (63, "1m3s"), (60, "1m0s"), (7205, "2h0m5s")])

@@ -26,44 +26,57 @@ def is_event_stream(answer: EngineConnection) -> bool:
 
 
 async def relay_answer(
-    answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter, hider: UsageHider | None, first: bytes
+    answer: EngineConnection,
+    head: Head,
+    lines: bytes,
+    exchange: Exchange,
+    meter: AnswerMeter,
+    hider: UsageHider | None,
+    first: bytes,
 ) -> bytes:
     """Relay it to its end and return its first bytes; `first` are those that have been read already.
 
-    Raises ConnectionBroken if the engine does not get to its end.
+    `head` and `lines` are its headers, the latter in their final form. Raises ConnectionBroken if the engine does not
+    get to its end.
     """
     if is_event_stream(answer):
-        return await _relay_events(answer, head, exchange, meter, hider, first)
+        return await _relay_events(answer, head, lines, exchange, meter, hider, first)
     length = headers.find(answer.headers, b"content-length")
     if length and int(length) <= WHOLE_BODY_BYTES:
         body = await answer.read_all()
         meter.whole(body)
         if exchange.tape is not None:
             exchange.tape.append(body)
-        await exchange.begin(answer.status, head)
+        exchange.begin(answer.status, head, lines)
         await exchange.end(body)
         return body
-    return await _relay_pieces(answer, head, exchange, meter)
+    return await _relay_pieces(answer, head, lines, exchange, meter)
 
 
 async def _relay_events(
-    answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter, hider: UsageHider | None, first: bytes
+    answer: EngineConnection,
+    head: Head,
+    lines: bytes,
+    exchange: Exchange,
+    meter: AnswerMeter,
+    hider: UsageHider | None,
+    first: bytes,
 ) -> bytes:
     is_readable = not headers.find(answer.headers, b"content-encoding")
-    await exchange.begin(answer.status, head, is_event_stream=is_readable)
+    exchange.begin(answer.status, head, lines, is_event_stream=is_readable)
     read, write, metered, tape = answer.read, exchange.write, meter.events, exchange.tape
     shown = hider.pass_on if hider is not None and is_readable else _as_it_is
     first = chunk = first or await read()
     if chunk:
         meter.first_events(chunk)
-        if passed := shown(chunk):
-            await write(passed)
+        if (passed := shown(chunk)) and write(passed):
+            await exchange.client.room()
         if tape is not None:
             tape.append(chunk)
         while chunk := await read():
             pace_s = metered(chunk)
-            if passed := shown(chunk):
-                await write(passed)
+            if (passed := shown(chunk)) and write(passed):
+                await exchange.client.room()
             if tape is not None:
                 tape.append(chunk)
             if pace_s < BURST_S:
@@ -76,12 +89,15 @@ def _as_it_is(chunk: bytes) -> bytes:
     return chunk
 
 
-async def _relay_pieces(answer: EngineConnection, head: Head, exchange: Exchange, meter: AnswerMeter) -> bytes:
+async def _relay_pieces(
+    answer: EngineConnection, head: Head, lines: bytes, exchange: Exchange, meter: AnswerMeter
+) -> bytes:
     first = last = await answer.read()  # if the engine dies before it, the client gets a proper error
     meter.answered()
-    await exchange.begin(answer.status, head)
+    exchange.begin(answer.status, head, lines)
     while chunk := await answer.read():
-        await exchange.write(last)
+        if exchange.write(last):
+            await exchange.client.room()
         last = chunk
     meter.whole(last)
     await exchange.end(last)

@@ -41,7 +41,10 @@ def create_gateway(
 
 
 class Gateway:
-    """ASGI application. Start and close it by ASGI's lifespan, or by `start` and `close`."""
+    """ASGI application; what it relays needs the server of `gateway.http`, whose cycles it works on.
+
+    Start and close it by ASGI's lifespan, or by `start` and `close`.
+    """
 
     def __init__(
         self, engines: Mapping[str, Engine], config: GatewayConfig, table: RouteTable, services: Services
@@ -65,7 +68,7 @@ class Gateway:
         endpoint = ENDPOINTS.get(path)
         if endpoint is not None:
             if scope["method"] == "POST":
-                await self._relay(endpoint, scope, receive, send)
+                await self._relay(endpoint, scope, send)
             else:
                 await self._relay.refuse(MethodNotAllowed(scope["method"], path, "POST"), endpoint, send)
         elif path.startswith(RESPONSES_PREFIX):
@@ -88,7 +91,7 @@ class Gateway:
             with suppress(FreeholdError):  # the relay refuses it in a moment, and then nobody need be asked
                 principal = await self._relay.identify(scope["headers"])
                 await self.owners.look_around(response_id, principal, self._siblings)
-        await self._relay(endpoint, scope, receive, send, response_id)
+        await self._relay(endpoint, scope, send, response_id)
 
     @property
     def owners(self) -> ResponseOwners:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import httptools
 
+from freehold.serve.gateway.headers import HOP_BY_HOP
+
 HIGH_WATER_BYTES = 256 * 1024
 """More than this waiting for a slow client, and the engine is not read from."""
 
@@ -26,7 +28,7 @@ class EngineConnection(asyncio.Protocol):
         self.status = 0
         """Of the answer; 0 before it."""
         self.headers: list[tuple[bytes, bytes]] = []
-        """Of the answer; names in lower case."""
+        """Of the answer, without the connection's own; names in lower case."""
         self.idle_since = 0.0
         self._arriving: list[tuple[bytes, bytes]] = []
         self._on_idle = on_idle
@@ -40,6 +42,7 @@ class EngineConnection(asyncio.Protocol):
         self._gathers = False
         self._has_head = False
         self._is_whole = True
+        self._is_framed = False
         self._ends_with_connection = False
         self._keeps_alive = False
         self._broken: ConnectionBroken | None = None
@@ -158,14 +161,19 @@ class EngineConnection(asyncio.Protocol):
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        self._arriving = []
+        self._arriving, self._is_framed = [], False
         if self._is_whole:
             # Nobody has asked: taken for the next request's answer, it would go to the wrong client.
             self._break("the engine sent an answer that nobody asked for")
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._arriving.append((name.lower(), value))
+        name = name.lower()
+        if name not in HOP_BY_HOP:
+            self._arriving.append((name, value))
+            self._is_framed = self._is_framed or name == b"content-length"
+        elif name == b"transfer-encoding":
+            self._is_framed = True
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -176,8 +184,7 @@ class EngineConnection(asyncio.Protocol):
         if status < 200 or self._is_whole:  # an interim answer, which the real one follows, or a stray one
             return
         self.headers = self._arriving
-        names = {name for name, _ in self.headers}
-        self._ends_with_connection = not names & {b"content-length", b"transfer-encoding"} and status not in (204, 304)
+        self._ends_with_connection = not self._is_framed and status not in (204, 304)
         # The parser forgets this with the end of the body.
         self._keeps_alive = self._parser.should_keep_alive()
         self.status, self._has_head = status, True

@@ -198,10 +198,16 @@ def stream_event(error: FreeholdError, dialect: Dialect) -> bytes:
     return name + b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-async def send_error(send: Send, error: FreeholdError, dialect: Dialect) -> None:
-    """Answer with the error's status and envelope."""
+def error_answer(error: FreeholdError, dialect: Dialect) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of the answer that says it; its status is the error's."""
     body = json.dumps(envelope(error, dialect)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     headers += [(name.encode(), value.encode()) for name, value in error_headers(error).items()]
+    return headers, body
+
+
+async def send_error(send: Send, error: FreeholdError, dialect: Dialect) -> None:
+    """Answer with the error's status and envelope."""
+    headers, body = error_answer(error, dialect)
     await send({"type": "http.response.start", "status": error.http_status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

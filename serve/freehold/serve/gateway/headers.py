@@ -1,6 +1,7 @@
 """Which headers go through. All do, but for the connection's own and the gateway's credentials."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from freehold.core.errors import EngineError
 
@@ -43,6 +44,19 @@ def to_engine(
 
     No compression is asked for: a compressed stream is a buffered one. Raises EngineError.
     """
+    if not engine and not without:
+        pieces = [b"accept-encoding: identity\r\n"]
+        for name, value in more:
+            pieces += (name, b": ", value, b"\r\n")
+        own_names = {name for name, _ in more}
+        for name, value in client:
+            if name not in _NOT_FORWARDED:
+                if name not in own_names:
+                    pieces += (name, b": ", value, b"\r\n")
+            elif name == b"connection" and value.lower() not in _PLAIN:
+                break  # it names headers that stay here
+        else:
+            return b"".join(pieces)
     own = {name.lower().encode("latin-1"): value for name, value in engine.items()}
     left_out = _NOT_FORWARDED | own.keys() | without if own or without else _NOT_FORWARDED
     pieces = [b"accept-encoding: identity\r\n"]
@@ -62,14 +76,15 @@ def to_engine(
     return b"".join(pieces)
 
 
-def to_client(engine: RawHeaders, fingerprint: str, request_id: str) -> list[tuple[bytes, bytes]]:
-    """Headers for the client: the engine's as they are, and who answered what."""
-    headers = [pair for pair in engine if pair[0] not in HOP_BY_HOP]
-    if fingerprint:
-        headers.append((FINGERPRINT, fingerprint.encode("latin-1")))
-    if not find(engine, REQUEST_ID):
-        headers.append((REQUEST_ID, request_id.encode("latin-1")))
-    return headers
+def to_client(engine: RawHeaders, fingerprint: str, request_id: str) -> bytes:
+    """Header lines for the client beside the engine's own: who answered what."""
+    lines = _fingerprint_line(fingerprint)
+    return lines if find(engine, REQUEST_ID) else b"%b%b: %b\r\n" % (lines, REQUEST_ID, request_id.encode("latin-1"))
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint_line(fingerprint: str) -> bytes:
+    return b"%b: %b\r\n" % (FINGERPRINT, fingerprint.encode("latin-1")) if fingerprint else b""
 
 
 def find(headers: RawHeaders, wanted: bytes) -> bytes:

@@ -138,6 +138,6 @@ def _refusal(rule: Rule, place: str, value: Any) -> RequestError:
     )
 
 
-def not_honoured_header(hints: tuple[str, ...]) -> tuple[bytes, bytes]:
+def not_honoured_line(hints: tuple[str, ...]) -> bytes:
     """The header that names `hints`."""
-    return NOT_HONOURED, ", ".join(hints).encode()
+    return b"%b: %b\r\n" % (NOT_HONOURED, ", ".join(hints).encode())

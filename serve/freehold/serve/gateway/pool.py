@@ -49,8 +49,8 @@ class EnginePool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._tls: ssl.SSLContext | None = None
 
-    async def connection(self, origin: Origin) -> EngineConnection:
-        """One that is free, or a new one. Raises OSError (TimeoutError is one) if there is nobody to talk to."""
+    def idle(self, origin: Origin) -> EngineConnection | None:
+        """One that is free."""
         idle = self._idle.get(origin)
         freshest = self._loop.time() - KEEPALIVE_S
         while idle:
@@ -58,7 +58,11 @@ class EnginePool:
             if connection.is_usable and connection.idle_since > freshest:
                 return connection
             connection.close()
-        return await self._connect(origin)
+        return None
+
+    async def connection(self, origin: Origin) -> EngineConnection:
+        """One that is free, or a new one. Raises OSError (TimeoutError is one) if there is nobody to talk to."""
+        return self.idle(origin) or await self._connect(origin)
 
     async def _connect(self, origin: Origin) -> EngineConnection:
         idle = self._idle.setdefault(origin, [])

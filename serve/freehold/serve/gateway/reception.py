@@ -4,8 +4,6 @@ import itertools
 import secrets
 from typing import TYPE_CHECKING
 
-from starlette.types import Receive
-
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.admission import Admission
@@ -48,11 +46,14 @@ class Reception:
         """Whose request has these headers. Raises Unauthorized."""
         return await self._admission.identify(client)
 
-    async def let_in(self, exchange: Exchange, receive: Receive, response_id: str) -> Job:
+    async def let_in(self, exchange: Exchange, response_id: str) -> Job:
         """The cheapest reasons against it come first. Raises FreeholdError, ClientLeft."""
         endpoint, scope = exchange.endpoint, exchange.scope
-        principal = exchange.principal = await self.identify(scope["headers"])
-        body = await read_body(receive, headers.find(scope["headers"], b"content-length"), self._max_body_bytes)
+        principal = exchange.principal = await self._admission.identify(scope["headers"])
+        body = exchange.client.take_whole(self._max_body_bytes)
+        if body is None:
+            declared = headers.find(scope["headers"], b"content-length")
+            body = await read_body(exchange.client.receive, declared, self._max_body_bytes)
         request_id = f"{self._id_prefix}{next(self._ids):08x}"
         if response_id:
             owner = self._owners.owner(response_id, principal)

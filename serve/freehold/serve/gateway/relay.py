@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from time import perf_counter
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine
@@ -29,7 +29,7 @@ from freehold.serve.gateway.hiding import UsageHider
 from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.metrics import CLIENT_LEFT, GatewayMetrics
 from freehold.serve.gateway.owners import ResponseOwners
-from freehold.serve.gateway.parameters import not_honoured_header
+from freehold.serve.gateway.parameters import not_honoured_line
 from freehold.serve.gateway.pool import EnginePool
 from freehold.serve.gateway.principal import Principal
 from freehold.serve.gateway.reception import Reception, check_ready
@@ -75,17 +75,15 @@ class Relay:
         self._metrics.of(model).count_request(endpoint.path, error.http_status)
         await send_error(send, error, endpoint.dialect)
 
-    async def __call__(
-        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, response_id: str = ""
-    ) -> None:
+    async def __call__(self, endpoint: Endpoint, scope: Scope, send: Send, response_id: str = "") -> None:
         """Relay a request to the engine that its body names, or to the one that holds `response_id`."""
-        exchange = Exchange(endpoint, scope, send, perf_counter())
+        exchange = Exchange(endpoint, scope, perf_counter())
         if self._services.tracer is not None:
             exchange.span = self._services.tracer.start(scope["headers"], endpoint.path, "", scope["method"])
         try:
             if self.is_draining:
                 raise Draining("The gateway is shutting down", next_step="Send the request again in a moment.")
-            job = await self._reception.let_in(exchange, receive, response_id)
+            job = await self._reception.let_in(exchange, response_id)
         except ClientLeft:
             self._metrics.of("").count_request(endpoint.path, CLIENT_LEFT)
             self.accounts.left(exchange)
@@ -94,7 +92,7 @@ class Relay:
             await self.refuse(error, endpoint, send, exchange.model)
             self.accounts.refused(endpoint, exchange, error)
             return
-        exchange.watch(receive)
+        exchange.watch()
         self.running.add(exchange)
         try:
             await self._serve(job, exchange)
@@ -178,7 +176,8 @@ class Relay:
         check_ready(engine)
         request = self._request(attempt)
         try:
-            connection = attempt.connection = await self._open_pool().connection(self.calls.address(engine).origin)
+            pool, origin = self._open_pool(), self.calls.address(engine).origin
+            connection = attempt.connection = pool.idle(origin) or await pool.connection(origin)
         except OSError as error:
             reason = str(error) or "it does not take the connection"
             log.warning("Engine %s cannot be reached: %s", engine.name, reason)
@@ -216,14 +215,16 @@ class Relay:
         """The engine's answer, to its end. Raises ConnectionBroken."""
         connection, job, engine = attempt.connection, attempt.job, attempt.engine
         assert connection is not None, "it was asked"
-        head = headers.to_client(connection.headers, engine.fingerprint, job.request_id)
+        head = connection.headers
+        lines = headers.to_client(head, engine.fingerprint, job.request_id)
         if job.hints:
-            head.append(not_honoured_header(job.hints))
-        if job.reservation is not None and (limits := job.reservation.headers()):
+            lines += not_honoured_line(job.hints)
+        if job.reservation is not None and (limits := job.reservation.header_lines()):
             # An upstream's own are about our key there, not about the client's.
-            head = [pair for pair in head if not pair[0].startswith(b"x-ratelimit-")] + limits
+            head = [pair for pair in head if not pair[0].startswith(b"x-ratelimit-")]
+            lines += limits
         hider = UsageHider() if job.request is not None and job.request.hides_usage else None
-        begun = await relay_answer(connection, head, attempt.exchange, attempt.meter, hider, first)
+        begun = await relay_answer(connection, head, lines, attempt.exchange, attempt.meter, hider, first)
         self.owners.learn(job.endpoint, begun, engine, job.principal)
 
     async def _lost(self, attempt: Attempt, why: str) -> FreeholdError | None:

@@ -33,7 +33,7 @@ class ServerState:
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        """Of running requests: the loop itself holds tasks weakly."""
+        """One of each connection: the loop itself holds tasks weakly."""
         self.is_closing = False
         """No connection is kept for another request."""
         self.all_gone = asyncio.Event()
@@ -57,10 +57,20 @@ class Connection(asyncio.Protocol):
         """To be sent after the answers to what came before it."""
         self._is_deaf = False
         """Whatever arrives is dropped."""
+        self._task: asyncio.Task[None] | None = None
+        self._to_answer: deque[Cycle] = deque()
+        self._pause: asyncio.Future[None] | None = None
+        """Done when there is something to answer, or never will be."""
+        self._is_over = False
         self._timed_head = 0
         self._body_since = 0.0
         """When the clock of the incoming body started; 0 before."""
         self._body_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """The application has no request of this connection."""
+        return self._task is None or self._task.done() or (self._pause is not None and not self._pause.done())
 
     # What asyncio calls.
 
@@ -86,7 +96,7 @@ class Connection(asyncio.Protocol):
         except UserError as error:
             self._refuse(error)
         current, incoming = self._current, self._reader.incoming
-        if current is not None and current.task is None:
+        if current is not None and not current.is_running:
             self._run(current)
         if self._is_deaf or (incoming is None and not self._reader.is_in_head):
             if current is not None:
@@ -107,6 +117,9 @@ class Connection(asyncio.Protocol):
         self._flow.drain()
         self._reader.close()
         self._state.connections.discard(self)
+        self._is_over = True
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
         if not self._state.connections:
             self._state.all_gone.set()
 
@@ -180,18 +193,36 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _run(self, cycle: Cycle) -> None:
-        cycle.task = self._state.loop.create_task(self._converse(cycle))
-        self._state.tasks.add(cycle.task)
+        cycle.is_running = True
+        self._to_answer.append(cycle)
+        if self._task is None:
+            self._task = self._state.loop.create_task(self._converse())
+            self._state.tasks.add(self._task)
+        elif self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
 
-    async def _converse(self, cycle: Cycle) -> None:
-        """Let the application answer, and see that an answer without an end does not look like a whole one."""
-        assert cycle.task is not None
+    async def _converse(self) -> None:
+        """Let the application answer, as long as the connection is there: a task for each request would cost more."""
+        try:
+            while not (self._is_over and not self._to_answer):
+                if self._to_answer:
+                    await self._answer(self._to_answer.popleft())
+                    if self._to_answer:  # the next one was sent ahead: others have their turn before it
+                        await asyncio.sleep(0)
+                else:
+                    self._pause = self._state.loop.create_future()
+                    await self._pause
+        finally:
+            assert self._task is not None, "it is this one"
+            self._state.tasks.discard(self._task)
+
+    async def _answer(self, cycle: Cycle) -> None:
+        """See that an answer without an end does not look like a whole one."""
         try:
             await self._state.app(cycle.scope, cycle.receive, cycle.send)
         except Exception:  # the boundary: a fault in one request is not one of the server
             log.exception("%s %s failed", cycle.scope["method"], cycle.scope["path"])
         finally:
-            self._state.tasks.discard(cycle.task)
             if not (cycle.is_answered or cycle.is_gone or self.transport.is_closing()):
                 self._break_off(cycle)
             cycle.release()

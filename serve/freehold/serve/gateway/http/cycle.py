@@ -1,7 +1,7 @@
 """One request and its answer: what the application receives and sends."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.types import Message, Scope
 
@@ -9,8 +9,8 @@ from freehold.serve.gateway.http.flow import Flow
 from freehold.serve.gateway.http.limits import HIGH_WATER_BYTES
 from freehold.serve.gateway.http.response import BODYLESS, CHUNKED, UNTIL_CLOSE, render_head
 
-WHEN_GONE = "freehold.when_gone"
-"""ASGI extension: `Cycle.when_gone`, which spares the application a task for each request."""
+CYCLE = "freehold.cycle"
+"""ASGI extension: the `Cycle` itself. What the relay does with it costs neither a message nor a coroutine."""
 
 COPY_BYTES = 64 * 1024
 """A body up to this is copied next to its framing; of a larger one only the framing is written apart."""
@@ -35,9 +35,9 @@ class Cycle:
         "is_answered",
         "is_gone",
         "is_whole",
+        "is_running",
         "keeps_alive",
         "scope",
-        "task",
     )
 
     def __init__(self, scope: Scope, flow: Flow, keeps_alive: bool, on_answered: Callable[["Cycle"], None]) -> None:
@@ -45,7 +45,8 @@ class Cycle:
         self.flow = flow
         self.keeps_alive = keeps_alive
         """Another request may follow this one. What it is when the answer starts is what the client is told."""
-        self.task: asyncio.Task[None] | None = None
+        self.is_running = False
+        """The application has it, or is about to get it."""
         self.is_whole = False
         """The request has arrived to its end."""
         self.is_gone = False
@@ -64,7 +65,7 @@ class Cycle:
         self._length = BODYLESS
         self._on_answered = on_answered
         self._on_gone: Callable[[], None] | None = None
-        scope["extensions"] = {WHEN_GONE: self.when_gone}
+        scope["extensions"] = {CYCLE: self}
 
     @property
     def is_endless(self) -> bool:
@@ -100,7 +101,7 @@ class Cycle:
     def release(self) -> None:
         """The application has ended: let go of what leads back here, or each request is left to the garbage collector.
 
-        The scope holds `when_gone`, and the callback whoever holds `send`.
+        The scope holds the cycle, and the callback whoever holds that.
         """
         self._on_gone = None
         self.scope.pop("extensions", None)
@@ -117,6 +118,33 @@ class Cycle:
         self._on_gone = callback
         if self.is_gone:
             callback()
+
+    def take_whole(self, limit: int) -> bytes | None:
+        """The body, if it has arrived to its end, none of it was taken, and it is no longer than that; else `receive`.
+        """
+        pieces = self._pieces
+        if self.is_gone or not self.is_whole or len(pieces) != 1 or len(pieces[0]) > limit:
+            return None
+        self._is_taken = True
+        self._held_bytes = 0
+        self.flow.resume_reading()
+        return pieces.pop()
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], lines: bytes = b"") -> None:
+        """The answer's head, which leaves with the first of its body; `lines` are headers in their final form."""
+        if not self.is_gone:
+            self._start(status, headers, lines)
+
+    def push(self, body: bytes, *, more: bool = True) -> bool:
+        """A piece of the answer's body; returns whether to wait for `room` before the next one."""
+        if not self.is_gone:
+            self._send_body(body, more)
+        return self.flow.is_full and not self.is_gone
+
+    async def room(self) -> None:
+        """Return when the client has taken enough of what was pushed, or has left."""
+        if self.flow.is_full and not self.is_gone:
+            await self.flow.room()
 
     async def receive(self) -> Message:
         while not (self.is_gone or self.is_answered):
@@ -143,23 +171,23 @@ class Cycle:
         return {"type": "http.request", "body": body, "more_body": not self.is_whole}
 
     async def send(self, message: Message) -> None:
-        if self.flow.is_full and not self.is_gone:
-            await self.flow.room()
+        await self.room()
         if self.is_gone:
             return
         kind = message["type"]
         if kind == "http.response.body" and self._has_started and not self.is_answered:
             self._send_body(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.start" and not self._has_started:
-            self._start(message)
+            self._start(message["status"], message.get("headers", ()), b"")
         else:
             raise RuntimeError(f"ASGI message '{kind}' does not belong here")
 
-    def _start(self, message: Message) -> None:
+    def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]], lines: bytes) -> None:
         scope = self.scope
         self._head, self._length, closes = render_head(
-            message["status"],
-            message.get("headers", ()),
+            status,
+            headers,
+            lines,
             method=scope["method"],
             version=scope["http_version"],
             # What is left of an unread body would be taken for the next request.

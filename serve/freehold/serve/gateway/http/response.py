@@ -25,12 +25,19 @@ _STATUS_LINES = {status: _status_line(status) for status in range(200, 600)}
 
 
 def render_head(
-    status: int, headers: Iterable[tuple[bytes, bytes]], *, method: str = "GET", version: str = "1.1", closes: bool
+    status: int,
+    headers: Iterable[tuple[bytes, bytes]],
+    more: bytes = b"",
+    *,
+    method: str = "GET",
+    version: str = "1.1",
+    closes: bool,
 ) -> tuple[bytes, int, bool]:
     """The status line and the headers; the body's length, declared or one of the constants above; whether it closes.
 
     Names must be in lower case, as ASGI wants them. Framing is the server's: a `transfer-encoding` of the application
-    is left out. Raises RuntimeError for a header that would end before its value does.
+    is left out. `more` are lines in their final form, each with its end, none of them about framing. Raises
+    RuntimeError for a header that would end before its value does.
     """
     lines = [_STATUS_LINES.get(status) or _status_line(status)]
     length = CHUNKED
@@ -51,8 +58,9 @@ def render_head(
             lines.append(b"transfer-encoding: chunked")
     if closes:
         lines.append(b"connection: close")
-    lines.append(b"\r\n")
+    lines.append(more + b"\r\n")
     head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+    breaks = len(lines) + more.count(b"\r\n")
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
         raise RuntimeError("A header of the answer contains a line break")
     return head, length, closes

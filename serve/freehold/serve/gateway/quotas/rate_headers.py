@@ -17,28 +17,31 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def raw_headers(allotments: Iterable[Allotment], clock: WindowClock) -> list[tuple[bytes, bytes]]:
-    """Limit, what remains of it, and when it starts anew, as ASGI wants them. Every answer has them: it is cheap."""
-    headers: list[tuple[bytes, bytes]] = []
+def header_lines(allotments: Iterable[Allotment], clock: WindowClock) -> bytes:
+    """Limit, what remains of it, and when it starts anew, as lines of a head. Every answer has them: it is cheap."""
+    lines = b""
     now = clock.now()
     for allotment in allotments:
-        names = _NAMES.get(allotment.index)
-        if names is not None:
-            left_s = allotment.name.window_start + MINUTE_S - now
-            headers.append((names[0], b"%d" % allotment.limit))
-            headers.append((names[1], b"%d" % allotment.remaining))
-            headers.append((names[2], _RESETS[min(max(0, math.ceil(left_s)), MINUTE_S)]))
-    return headers
+        form = _FORMS.get(allotment.index)
+        if form is not None:
+            left_s = math.ceil(allotment.name.window_start + MINUTE_S - now)
+            resets = _RESETS[min(max(0, left_s), MINUTE_S)]
+            lines += form % (allotment.limit, max(0, allotment.free + allotment.left), resets)
+    return lines
 
 
 def rate_headers(allotments: Iterable[Allotment], clock: WindowClock) -> dict[str, str]:
-    """The same as text."""
-    return {name.decode(): value.decode() for name, value in raw_headers(allotments, clock)}
+    """The same by name."""
+    lines = header_lines(allotments, clock).decode().splitlines()
+    return dict(line.split(": ", 1) for line in lines)
 
 
 _RESETS = [duration(seconds).encode() for seconds in range(MINUTE_S + 1)]
-_NAMES = {
-    meter.index: tuple(f"x-ratelimit-{part}-{meter.name}".encode() for part in ("limit", "remaining", "reset"))
+_FORMS = {
+    meter.index: b"".join(
+        f"x-ratelimit-{part}-{meter.name}: {value}\r\n".encode()
+        for part, value in (("limit", "%d"), ("remaining", "%d"), ("reset", "%b"))
+    )
     for meter in METERS
     if meter.window is Window.MINUTE
 }

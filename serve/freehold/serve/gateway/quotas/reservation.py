@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from freehold.serve.gateway.quotas.meters import Amounts, used
-from freehold.serve.gateway.quotas.rate_headers import raw_headers
+from freehold.serve.gateway.quotas.rate_headers import header_lines
 
 if TYPE_CHECKING:
     from freehold.serve.gateway.quotas.account import Account
@@ -43,6 +43,6 @@ class Reservation:
         """No engine saw the request. It counts as a request, as a refused one does at OpenAI, and costs nothing."""
         self.settle(0, 0)
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
+    def header_lines(self) -> bytes:
         """OpenAI's `x-ratelimit-…` headers; none for a key without limits per minute."""
-        return raw_headers(self._allotments, self._account.clock)
+        return header_lines(self._allotments, self._account.clock)
