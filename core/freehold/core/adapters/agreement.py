@@ -56,6 +56,17 @@ def agreement(expected: Sequence[Mapping[int, float]], given: Sequence[Mapping[i
     return Agreement(mean, math.nan if math.isnan(mean) else max(each))
 
 
+def token_error(
+    positions: Sequence[ParityPosition], expected: Sequence[Mapping[int, float]], given: Sequence[Mapping[int, float]]
+) -> float:
+    """Mean absolute difference at the continuation's own tokens, however unlikely they are.
+
+    The tuned model's tokens are unlikely for its base: weighted by their probability, another base would hardly show.
+    """
+    tokens = (position.token_id for position in positions)
+    return fmean(abs(one[token] - other[token]) for token, one, other in zip(tokens, expected, given, strict=True))
+
+
 def effect(
     positions: Sequence[ParityPosition],
     tuned: Sequence[Mapping[int, float]],

@@ -1,6 +1,5 @@
 """Verdicts on disk: `<store>/verdicts/<artifact id>/<gate>.json`, the newest of each gate."""
 
-import shutil
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -56,10 +55,5 @@ def require_verdict(store: Store, artifact: Artifact, gate: GateName, *, judge: 
     return verdict
 
 
-def forget_verdicts(store_root: Path, artifact_id: str) -> None:
-    """Drop the verdicts on an artifact that is being removed."""
-    shutil.rmtree(store_root / "verdicts" / artifact_id, ignore_errors=True)
-
-
 def _path(store: Store, artifact_id: str, gate: GateName) -> Path:
-    return store.root / "verdicts" / artifact_id / f"{gate}.json"
+    return store.verdict_folder(artifact_id) / f"{gate}.json"

@@ -1,4 +1,4 @@
-"""The store on disk: `artifacts/<id>/`, `staging/<key>/`, `locks/`."""
+"""The store on disk: `artifacts/<id>/`, `verdicts/<id>/`, `staging/<key>/`, `locks/`."""
 
 import hashlib
 import os
@@ -147,6 +147,11 @@ class Store:
         # The lineage goes first: a half-deleted folder is then no artifact, and gc clears the rest.
         (artifact.path / LINEAGE_FILE).unlink()
         shutil.rmtree(artifact.path)
+        shutil.rmtree(self.verdict_folder(artifact.id), ignore_errors=True)
+
+    def verdict_folder(self, artifact_id: str) -> Path:
+        """Where gates keep their verdicts on an artifact (`freehold.core.gates`); it goes with the artifact."""
+        return self.root / "verdicts" / artifact_id
 
     @contextmanager
     def use(self, artifact: Artifact) -> Iterator[None]:

@@ -74,14 +74,20 @@ def _reasons(judged: Judged, comparison: Comparison, limits: Limits) -> Iterator
     if comparison.renderings:
         yield _template(judged, comparison)
     if comparison.base is not None and not comparison.base.mean <= limits.base_mean:
-        yield (
-            f"another base: with the adapter off, the engine is {comparison.base.mean:.3f} nats from the model that "
-            f"was trained on (limit {limits.base_mean:.2f})"
-        )
+        yield _other_base(comparison.base.mean, limits.base_mean)
     numbers = list(_numbers(judged, comparison, limits))
     if numbers:
+        if comparison.base is not None and comparison.base_tokens > limits.base_tokens:
+            yield _other_base(comparison.base_tokens, limits.base_tokens)
         yield from load_causes(judged)
         yield from numbers
+
+
+def _other_base(found: float, limit: float) -> str:
+    return (
+        f"another base: with the adapter off, the engine is {found:.3f} nats from the model that was trained on "
+        f"(limit {limit:.2f})"
+    )
 
 
 def _template(judged: Judged, comparison: Comparison) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from freehold.core.adapters.agreement import Agreement, Effect, agreement, effect
+from freehold.core.adapters.agreement import Agreement, Effect, agreement, effect, token_error
 from freehold.core.adapters.reference import ParityPrompt, ParityReference
 from freehold.core.probe.compare import QUANTIZED_LIMIT, SAME_WEIGHTS_LIMIT
 from freehold.finetune.parity.measure import ServedAnswer
 
+BASE_TOKENS_FACTOR = 5
+"""Unlikely tokens are rounded that much further than likely ones."""
 EFFECT_FLOOR = 0.02
 """An adapter that changes less than this (mean nats) cannot be told from none."""
 
@@ -27,6 +29,8 @@ class Limits:
     """Mean divergence with the adapter on."""
     tie_gap: float
     """Two tokens nearer than this in the reference may change places."""
+    base_tokens: float
+    """Mean difference of the base at the tuned model's own tokens, which the base may find very unlikely."""
     effect_least: float = 0.9
     """Least share of the adapter's expected effect."""
     effect_most: float = 1.1
@@ -74,6 +78,8 @@ class Comparison:
     tuned: Agreement
     base: Agreement | None
     """None for a merged model."""
+    base_tokens: float
+    """Mean absolute difference of the base's log-probabilities at the tuned model's tokens; 0 for a merged model."""
     effect: Effect
 
     @property
@@ -87,7 +93,15 @@ class Comparison:
 
     def measurements(self, limits: Limits) -> dict[str, Any]:
         """For the verdict; numbers in nats unless the name says otherwise."""
-        base = {} if self.base is None else {"base_mean_nats": self.base.mean, "base_worst_nats": self.base.worst}
+        base = (
+            {}
+            if self.base is None
+            else {
+                "base_mean_nats": self.base.mean,
+                "base_worst_nats": self.base.worst,
+                "base_tokens_nats": self.base_tokens,
+            }
+        )
         return base | {
             "prompts": self.prompts,
             "positions": self.positions,
@@ -111,7 +125,7 @@ def limits_for(reference: ParityReference, base: Agreement | None, *, quantized_
     coarse = quantized_online or reference.base_quantization != "none"
     mean = QUANTIZED_LIMIT if coarse else SAME_WEIGHTS_LIMIT
     tuned = mean if base is None else min(mean, 0.01 + 3 * base.mean)
-    return Limits(base_mean=mean, tuned_mean=tuned, tie_gap=5 * tuned)
+    return Limits(base_mean=mean, tuned_mean=tuned, tie_gap=5 * tuned, base_tokens=BASE_TOKENS_FACTOR * mean)
 
 
 def compare(reference: ParityReference, answers: Sequence[ServedAnswer]) -> Comparison:
@@ -132,6 +146,7 @@ def compare(reference: ParityReference, answers: Sequence[ServedAnswer]) -> Comp
         greedy=tuple(found for pair in pairs if (found := _greedy(*pair))),
         tuned=agreement([position.tuned for position in positions], tuned),
         base=agreement([position.base for position in positions], base) if has_base else None,
+        base_tokens=token_error(positions, [position.base for position in positions], base),
         effect=effect(positions, tuned, base),
     )
 
