@@ -28,7 +28,7 @@ def lora_config(recipe: Recipe, targets: Targets) -> Any:
         modules_to_save=list(lora.modules_to_save) or None,
     )
     if not recipe.output.merge:
-        check_servable(config.to_dict())
+        check_servable(config.to_dict(), name="the recipe's adapter")
     return config
 
 

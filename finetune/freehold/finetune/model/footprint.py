@@ -1,15 +1,12 @@
 """The memory of a run, from the model's shapes alone: nothing is loaded to know it."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from peft import get_peft_model
 
 from freehold.core.quiet import quiet_libraries
-from freehold.core.store import Artifact
 from freehold.finetune.model.precision import Precision
 
 TRACE_TOKENS = 64
@@ -53,17 +50,12 @@ class Footprint:
         return self.libraries + self.base + self.trained + tokens * per_token + learnt * self.per_learnt_token
 
 
-def footprint(artifact: Artifact, lora: Any, precision: Precision, *, quantization: str = "none") -> Footprint:
-    """What a run with this peft configuration takes. The model is built on the `meta` device, without memory."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with quiet_libraries(), torch.device("meta"):
-        remote = "remote-code" in artifact.lineage.allowed
-        config = AutoConfig.from_pretrained(artifact.path, local_files_only=True, trust_remote_code=remote)
-        dtype = getattr(torch, precision.base)
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=remote)
-        linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, torch.nn.Linear))
-        model = get_peft_model(model, lora, low_cpu_mem_usage=True).to("meta")
+def footprint(skeleton: Any, lora: Any, precision: Precision, *, quantization: str = "none") -> Footprint:
+    """What a run with this peft configuration takes. `skeleton` is the model on the `meta` device; it is used up."""
+    config = skeleton.config
+    linear = sum(module.weight.numel() for module in skeleton.modules() if isinstance(module, torch.nn.Linear))
+    with quiet_libraries():
+        model = get_peft_model(skeleton.to(getattr(torch, precision.base)), lora, low_cpu_mem_usage=True).to("meta")
     trained, total = model.get_nb_trainable_parameters()
     head = model.get_base_model().get_output_embeddings()
     words = head.weight.shape[0] if head is not None else 0
@@ -83,17 +75,6 @@ def footprint(artifact: Artifact, lora: Any, precision: Precision, *, quantizati
         trained_parameters=trained,
         parameters=total - trained,
     )
-
-
-def weights_bytes(folder: Path) -> int:
-    """Bytes of all tensors in a folder's safetensors files, from their headers."""
-    return sum(_tensor_bytes(path) for path in folder.glob("*.safetensors"))
-
-
-def _tensor_bytes(path: Path) -> int:
-    with path.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
 
 
 def _activations(model: Any, config: Any, width: int) -> tuple[int, int]:

@@ -10,13 +10,16 @@ from freehold.core.store import Artifact
 from freehold.core.store.atomic import write_atomically
 
 
-def save_adapter(model: Any, base: Artifact, folder: Path) -> None:
-    """Write `adapter_config.json` and `adapter_model.safetensors`, whole or not at all."""
+def save_adapter(model: Any, base: Artifact, folder: Path, *, state: dict[str, Any] | None = None) -> None:
+    """Write `adapter_config.json` and `adapter_model.safetensors`, whole or not at all.
+
+    `state` are the weights of a model that does not hold them itself.
+    """
     partial = folder.with_name(f".{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     with quiet_libraries():
         # Without the embeddings: peft would look for the base on the hub to see whether they changed.
-        model.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False)
+        model.save_pretrained(partial, safe_serialization=True, save_embedding_layers=False, state_dict=state)
     for extra in partial.glob("README.md"):
         extra.unlink()
     path = partial / "adapter_config.json"

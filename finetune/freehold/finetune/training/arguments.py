@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.finetune.recipe import Recipe
+from freehold.finetune.scale.arguments import distributed_arguments
 from freehold.finetune.training.plan import Plan
 
 
@@ -38,4 +39,5 @@ def training_arguments(recipe: Recipe, plan: Plan, folder: Path) -> dict[str, An
         "remove_unused_columns": False,
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": plan.precision.device != "cpu",
+        **distributed_arguments(recipe, plan.precision),
     }

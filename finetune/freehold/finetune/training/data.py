@@ -1,16 +1,18 @@
 """From the recipe's sources to the rows of a run, and the prompts that are asked of the result."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from freehold.core.dataset.examples import Example
-from freehold.core.dataset.reading import Dataset, read_examples
+from freehold.core.dataset.reading import read_examples
 from freehold.core.errors import ConfigError
 from freehold.core.progress import hint
 from freehold.core.settings import Settings
+from freehold.core.store import Artifact
+from freehold.finetune.checking.report import CheckRequest, check_data
+from freehold.finetune.masking.loading import context_tokens
 from freehold.finetune.recipe import Recipe
 from freehold.finetune.training.objective import Objective
 from freehold.finetune.training.rows import Rows
@@ -31,13 +33,12 @@ class RunData:
     """SHA-256 of what was read, by `train` and `eval`."""
 
 
-def read_run_data(recipe: Recipe, objective: Objective, masker: Any, settings: Settings) -> RunData:
-    """Read, check and tokenise. Raises ConfigError with every problem of every source at once."""
+def read_run_data(recipe: Recipe, base: Artifact, objective: Objective, masker: Any, settings: Settings) -> RunData:
+    """Check, read and tokenise. Raises ConfigError with every error of every source at once."""
     data = recipe.data
+    _refuse_errors(recipe, base, settings)
     train = read_examples(data.train, format=data.format, settings=settings)
     evaluation = read_examples(data.eval, format=data.format, settings=settings) if data.eval else None
-    sets = [train] if evaluation is None else [train, evaluation]
-    _refuse_errors(sets)
     digests = {"train": train.digest} | ({} if evaluation is None else {"eval": evaluation.digest})
     if evaluation is None:
         learnt, held_out = _hold_out(train.examples, data.eval_fraction, recipe.training.seed)
@@ -52,17 +53,36 @@ def read_run_data(recipe: Recipe, objective: Objective, masker: Any, settings: S
     )
 
 
-def _refuse_errors(sets: Sequence[Dataset]) -> None:
-    errors = [str(problem) for each in sets for problem in each.errors]
-    if errors:
+def within_context(recipe: Recipe, base: Artifact) -> Recipe:
+    """The recipe with `training.maxLength` no longer than the base's context."""
+    limits = [limit for limit in (recipe.training.max_length, context_tokens(base.path)) if limit is not None]
+    if not limits:
+        return recipe
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"max_length": min(limits)})})
+
+
+def _refuse_errors(recipe: Recipe, base: Artifact, settings: Settings) -> None:
+    data = recipe.data
+    request = CheckRequest(
+        data.train,
+        data.eval,
+        base,
+        data_format=data.format,
+        max_length=recipe.training.max_length,
+        over_long=data.over_long,
+    )
+    report = check_data(request, settings)
+    if report.errors:
+        command = f"freehold dataset check {' '.join(data.train)} --model {recipe.model}"
         raise ConfigError(
-            f"The data has {len(errors)} error(s)", errors, next_step="See all of it with `freehold dataset check`."
+            f"The data has {len(report.errors)} error(s)",
+            [str(problem) for problem in report.errors],
+            next_step=f"Correct them; `{command}` shows all of it, and what would be learnt.",
         )
-    warnings = [str(problem) for each in sets for problem in each.problems]
-    for warning in warnings[:SHOWN_WARNINGS]:
-        hint(warning)
-    if len(warnings) > SHOWN_WARNINGS:
-        hint(f"… and {len(warnings) - SHOWN_WARNINGS} more warnings: `freehold dataset check` shows them.")
+    for warning in report.problems[:SHOWN_WARNINGS]:
+        hint(str(warning))
+    if len(report.problems) > SHOWN_WARNINGS:
+        hint(f"… and {len(report.problems) - SHOWN_WARNINGS} more warnings: `freehold dataset check` shows them.")
 
 
 def _hold_out(

@@ -12,6 +12,7 @@ from freehold.core.errors import RefusedError, UserError
 from freehold.core.progress import hint, human_bytes, phase
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
+from freehold.finetune.checking.speed import remember_speed
 from freehold.finetune.masking.loading import load_masker
 from freehold.finetune.model.adapter import lora_config
 from freehold.finetune.model.footprint import Footprint, footprint
@@ -23,9 +24,10 @@ from freehold.finetune.output.merge import load_with_adapter, store_merged
 from freehold.finetune.parity.prompts import choose_prompts
 from freehold.finetune.parity.reference import write_reference
 from freehold.finetune.recipe import Recipe
-from freehold.finetune.targets import choose_targets, skeleton
+from freehold.finetune.scale.together import train_together
+from freehold.finetune.targets import Targets, choose_targets, skeleton
 from freehold.finetune.training.checkpoints import step_of, whole_checkpoints
-from freehold.finetune.training.data import RunData, read_run_data
+from freehold.finetune.training.data import RunData, read_run_data, within_context
 from freehold.finetune.training.fitting import Fit, fit
 from freehold.finetune.training.folder import RunFolder, claimed, run_key
 from freehold.finetune.training.objectives import objective_named
@@ -46,6 +48,7 @@ class Prepared:
     plan: Plan
     fit: Fit
     footprint: Footprint
+    targets: Targets
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class Prepared:
             "passes": passes,
             "learning rate": f"{plan.learning_rate:g}, {self.recipe.training.scheduler}",
             "precision": f"{precision.base} on {precision.device}: {precision.reason}",
+            "adapted": ", ".join((*self.targets.modules, *self.targets.parameters)),
             "trained": f"{trained:,} of {self.footprint.parameters:,} parameters".replace(",", " "),
             "memory": f"about {human_bytes(self.fit.needed_bytes)} of {human_bytes(self.fit.free_bytes)} free",
         }
@@ -87,16 +91,20 @@ def prepare(recipe: Recipe, store: Store, settings: Settings) -> Prepared:
             why="an adapter is trained on a model",
             next_step=f"Train on its base, {', '.join(base.lineage.parents)}, or `freehold merge {base.id}` first.",
         )
+    remote = "remote-code" in base.lineage.allowed
+    model = skeleton(base.path, remote_code=remote)
+    targets = choose_targets(model, recipe)
+    lora = lora_config(recipe, targets)
+    for note in targets.notes:
+        hint(f"{note[:1].upper()}{note[1:]}.")
+    recipe = within_context(recipe, base)
     objective = objective_named(recipe.training.objective)
     precision = choose_precision(recipe.training.precision)
-    with phase("Reading and tokenising the data"):
-        masker = load_masker(base.path, allow_remote_code="remote-code" in base.lineage.allowed)
-        data = read_run_data(recipe, objective, masker, settings)
+    with phase("Reading, checking and tokenising the data"):
+        masker = load_masker(base.path, allow_remote_code=remote)
+        data = read_run_data(recipe, base, objective, masker, settings)
     lengths = objective.lengths(data.train)
-    targets = choose_targets(skeleton(base.path, remote_code="remote-code" in base.lineage.allowed), recipe)
-    for note in targets.notes:
-        hint(note)
-    taken = footprint(base, lora_config(recipe, targets), precision, quantization=recipe.training.quantization)
+    taken = footprint(model, lora, precision, quantization=recipe.training.quantization)
     fitted = fit(recipe, lengths, _learnt(data.train, lengths), taken, free_memory(precision.device))
     plan = make_plan(
         recipe,
@@ -107,7 +115,7 @@ def prepare(recipe: Recipe, store: Store, settings: Settings) -> Prepared:
         micro_batch_size=fitted.micro_batch_size,
         gradient_checkpointing=fitted.gradient_checkpointing,
     )
-    return Prepared(recipe, base, data, masker, plan, fitted, taken)
+    return Prepared(recipe, base, data, masker, plan, fitted, taken, targets)
 
 
 def finetune(
@@ -129,8 +137,10 @@ def finetune(
             hint(f"{done.artifact.id} was made by this recipe before; --restart trains it again.")
             return done
         _settle(folder, resume=resume)
-        _write_task(folder, prepared)
-        trained = train(folder, store, facts=prepared.facts)
+        _write_task(folder, recipe, prepared)
+        alone = recipe.scale.workers == 1 and recipe.scale.launcher == "accelerate"
+        trained = (train if alone else train_together)(folder, store, facts=prepared.facts)
+        remember_speed(settings, base.id, trained.metrics["tokens_per_s"])
         return _store(folder, prepared, trained, store)
 
 
@@ -158,13 +168,13 @@ def _settle(folder: RunFolder, *, resume: bool) -> None:
         )
 
 
-def _write_task(folder: RunFolder, prepared: Prepared) -> None:
-    data, recipe = prepared.data, prepared.recipe
+def _write_task(folder: RunFolder, recipe: Recipe, prepared: Prepared) -> None:
+    data = prepared.data
     data.train.save(folder.train_rows)
     if data.eval:
         data.eval.save(folder.eval_rows)
     questions = choose_questions(data.held_out, prepared.masker, recipe.watch.samples)
-    Task(recipe, prepared.base, prepared.plan, tuple(questions)).save(folder)
+    Task(recipe, prepared.base, prepared.plan, prepared.targets, tuple(questions)).save(folder)
 
 
 def _store(folder: RunFolder, prepared: Prepared, trained: Trained, store: Store) -> Outcome:

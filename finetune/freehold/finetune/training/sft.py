@@ -1,6 +1,7 @@
 """Supervised fine-tuning: learn the assistant's tokens of conversations, or whole texts."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from freehold.core.dataset.examples import Conversation, Example, PlainText
 from freehold.core.errors import UserError
+from freehold.core.progress import hint
+from freehold.finetune.masking.lengths import mask_within
 from freehold.finetune.recipe import Recipe
 from freehold.finetune.training.objective import TrainerSetup
 from freehold.finetune.training.rows import Column, Rows
@@ -19,15 +22,12 @@ class SupervisedFineTuning:
     name = "sft"
 
     def tokenise(self, examples: Iterable[Example], masker: Any, recipe: Recipe) -> Rows:
-        masked = []
-        for example in examples:
-            if not isinstance(example, Conversation | PlainText):
-                raise UserError(
-                    f"{example.origin} is no example for the objective sft",
-                    why="it holds judged or compared answers",
-                    next_step="Choose `training: {objective: dpo}` or `kto`, or give conversations.",
-                )
-            masked += masker.mask(example)
+        fitted = mask_within(
+            masker, _conversations(examples), recipe.training.max_length or sys.maxsize, recipe.data.over_long
+        )
+        for split in fitted.split:
+            hint(str(split))
+        masked = [row for row in fitted.examples if any(row.trained[1:])]
         return Rows(
             {
                 "input_ids": Column.of(row.token_ids for row in masked),
@@ -58,3 +58,14 @@ class SupervisedFineTuning:
             data_collator=(PackingCollator if setup.recipe.training.packing else PaddingCollator)(pad),
             callbacks=list(setup.callbacks),
         )
+
+
+def _conversations(examples: Iterable[Example]) -> Iterator[Conversation | PlainText]:
+    for example in examples:
+        if not isinstance(example, Conversation | PlainText):
+            raise UserError(
+                f"{example.origin} is no example for the objective sft",
+                why="it holds judged or compared answers",
+                next_step="Choose `training: {objective: dpo}` or `kto`, or give conversations.",
+            )
+        yield example

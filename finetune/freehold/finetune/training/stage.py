@@ -16,7 +16,8 @@ from freehold.finetune.model.adapter import add_adapter, lora_config
 from freehold.finetune.model.loading import load_base, load_tokenizer
 from freehold.finetune.output.saving import save_adapter
 from freehold.finetune.recipe import Recipe
-from freehold.finetune.targets import choose_targets
+from freehold.finetune.scale.state import whole_state
+from freehold.finetune.targets import Targets
 from freehold.finetune.training.arguments import training_arguments
 from freehold.finetune.training.checkpoints import CheckpointKeeper, clear_halves, step_of, whole_checkpoints
 from freehold.finetune.training.first_step import check_kept_apart, memory_explained, try_longest_batch
@@ -37,6 +38,7 @@ class Task:
     recipe: Recipe
     base: Artifact
     plan: Plan
+    targets: Targets
     questions: tuple[Question, ...]
 
     def save(self, folder: RunFolder) -> None:
@@ -46,6 +48,7 @@ class Task:
                 "recipe": self.recipe.model_dump(mode="json"),
                 "base": self.base.id,
                 "plan": self.plan.document(),
+                "targets": asdict(self.targets),
                 "questions": [asdict(question) for question in self.questions],
             },
         )
@@ -57,6 +60,7 @@ class Task:
             recipe=Recipe.model_validate(said["recipe"]),
             base=store.get(said["base"]),
             plan=Plan.of(said["plan"]),
+            targets=Targets(**{name: tuple(values) for name, values in said["targets"].items()}),
             questions=tuple(
                 Question(each["prompt"], each["expected"], tuple(each["prompt_ids"])) for each in said["questions"]
             ),
@@ -83,7 +87,7 @@ def train(folder: RunFolder, store: Store, *, facts: Mapping[str, Any] | None = 
     tokenizer = load_tokenizer(task.base)
     with phase(f"Loading {task.base.id}"), memory_explained(recipe, plan.micro_batch_size, plan.longest):
         model = load_base(task.base, recipe, plan.precision)
-        model = add_adapter(model, lora_config(recipe, choose_targets(model, recipe)), seed=recipe.training.seed)
+        model = add_adapter(model, lora_config(recipe, task.targets), seed=recipe.training.seed)
     watcher = _watcher(folder, task, tokenizer, facts or {}) if is_first else None
     setup = TrainerSetup(
         recipe=recipe,
@@ -112,26 +116,37 @@ def train(folder: RunFolder, store: Store, *, facts: Mapping[str, Any] | None = 
     set_seed(recipe.training.seed)
     with memory_explained(recipe, plan.micro_batch_size, plan.longest), quiet_libraries():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    metrics = _finish(folder, task, trainer, watcher) if watcher else {}
+    _evaluate_end(task, trainer)
+    state = whole_state(trainer)
+    metrics = _finish(folder, task, trainer, watcher, state) if watcher else {}
     return Trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, metrics)
 
 
 def _watcher(folder: RunFolder, task: Task, tokenizer: Any, facts: Mapping[str, Any]) -> Watcher:
     stop = {*stop_token_ids(task.base.path), tokenizer.eos_token_id} - {None}
+    split = task.recipe.scale.fsdp
     return Watcher(
         metrics=Metrics.open(folder.metrics),
         report=folder.report,
         plot=folder.plot,
         title=f"{task.recipe.output.name or task.base.name}: fine-tuning",
         facts=facts,
-        sampler=Sampler(task.questions, tokenizer, sorted(stop)) if task.questions and stop else None,
+        # The first worker alone asks, and with a base that is split up it cannot.
+        sampler=Sampler(task.questions, tokenizer, sorted(stop)) if task.questions and stop and not split else None,
     )
 
 
-def _finish(folder: RunFolder, task: Task, trainer: Any, watcher: Watcher) -> dict[str, Any]:
-    if task.plan.eval_steps and (watcher.metrics.curve("eval_loss") or [(-1, 0.0)])[-1][0] != trainer.state.global_step:
+def _evaluate_end(task: Task, trainer: Any) -> None:
+    """Evaluate the last step unless that was just done; every worker takes its share."""
+    evaluated = [entry["step"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    if task.plan.eval_steps and trainer.state.global_step not in evaluated[-1:]:
         trainer.evaluate()
-    save_adapter(trainer.accelerator.unwrap_model(trainer.model), task.base, folder.adapter)
+
+
+def _finish(
+    folder: RunFolder, task: Task, trainer: Any, watcher: Watcher, state: dict[str, Any] | None
+) -> dict[str, Any]:
+    save_adapter(trainer.accelerator.unwrap_model(trainer.model), task.base, folder.adapter, state=state)
     losses = [loss for _, loss in watcher.metrics.curve("loss")]
     tail = losses[-max(1, len(losses) // 10) :]
     metrics: dict[str, Any] = {
