@@ -146,6 +146,18 @@ def test_tool_calls_are_learnt_and_results_are_not(name: str, stop: str, call: s
     assert learnt(masker, CALLING) == [[call, f"Noon.{stop}"]]
 
 
+def test_a_call_is_learnt_name_first_and_seen_later_as_the_engine_writes_it(tokenizer: Any) -> None:
+    """vLLM keeps calls of earlier turns in the order of the openai package's types, arguments first."""
+    body = "{% if m.tool_calls %}{{ m.tool_calls[0].function | tojson }}{% else %}{{ m['content'] }}{% endif %}"
+    masker = masker_of(tokenizer, "{{ tools | tojson }}" + CHATML.replace("{{ m['content'] }}", body), "<|im_end|>")
+    assert learnt(masker, CALLING) == [
+        ['{"name": "get_time", "arguments": {"zone": "UTC"}}<|im_end|>'],
+        ["Noon.<|im_end|>"],
+    ]
+    *_, second = masker.mask(CALLING)
+    assert '{"arguments": {"zone": "UTC"}, "name": "get_time"}' in tokenizer.decode(list(second.token_ids))
+
+
 def test_a_template_without_tools_is_refused(tokenizer: Any) -> None:
     with pytest.raises(TemplateError, match="the template ignores tools"):
         masker_of(tokenizer, real_template("llama3"), "<|eot_id|>").mask(CALLING)

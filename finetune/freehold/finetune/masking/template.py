@@ -55,10 +55,14 @@ class ChatTemplate:
                 why="a base model knows no turns",
                 next_step='Tune an instruct model, or write plain text: a `.txt` file or lines of {"text": …}.',
             )
+        seen = [as_engine_sees(message, in_parts=self._wants_parts) for message in messages]
+        if not prompt and seen[-1].get("tool_calls"):
+            # Calls to learn are written with the name first, as models write them, whatever order their history has.
+            seen[-1]["tool_calls"] = messages[-1]["tool_calls"]
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    [as_engine_sees(message, in_parts=self._wants_parts) for message in messages],
+                    seen,
                     tools=list(tools) or None,
                     chat_template=self._source,
                     tokenize=False,
@@ -96,14 +100,23 @@ def place(origin: Origin | None) -> str:
 def as_engine_sees(message: Message, *, in_parts: bool = False) -> Message:
     """The message as vLLM hands it to a template: no weight, text as one string, reasoning under both its names.
 
-    Templates for images get text as a list of parts.
+    Templates for images get text as a list of parts. Keys of calls are in vLLM's order, which `tojson` shows: that of
+    `ChatCompletionMessageToolCallParam` of the openai package.
     """
     seen = {key: value for key, value in message.items() if key not in ("weight", "reasoning_content")}
     text = message.get("content") or ""
     seen["content"] = [{"type": "text", "text": text}] if in_parts else text
+    if calls := message.get("tool_calls"):
+        seen["tool_calls"] = [_as_engine_orders(call) for call in calls]
     if reasoning := message.get("reasoning_content"):
         seen |= {"reasoning": reasoning, "reasoning_content": reasoning}
     return seen
+
+
+def _as_engine_orders(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    ordered = {"arguments": function["arguments"], "name": function["name"]}
+    return {key: call[key] for key in ("id",) if key in call} | {"function": ordered, "type": "function"}
 
 
 def shows(text: str, content: str) -> bool:
