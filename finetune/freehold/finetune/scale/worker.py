@@ -50,7 +50,8 @@ def work(run_folder: Path, store_root: Path, *, keep_group: bool = False) -> int
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(1):
+    # Not sys.stdin: its lock, held here, would abort the interpreter's own end.
+    while os.read(0, 1):
         pass
     # Whatever else this process does, its parent will not ask for it any more.
     os._exit(FAILED)
