@@ -21,7 +21,7 @@ class DataRecipe(_Part):
     """The same for evaluation; none means `evalFraction` of the training data."""
     eval_fraction: float = Field(default=0.1, ge=0, le=0.5)
     """Share of the training data held out when `eval` names nothing; 0 means no evaluation."""
-    format: Literal["auto", "chat", "alpaca", "sharegpt", "text", "preference", "kto"] = "auto"
+    format: Literal["auto", "chat", "alpaca", "sharegpt", "completion", "text", "preference", "kto"] = "auto"
     """How a line is written; `auto` looks."""
     over_long: Literal["refuse", "split"] = "refuse"
     """What is done with an example over `maxLength`: refuse the run, or split it at turns. Never cut."""
