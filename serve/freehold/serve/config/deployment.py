@@ -108,6 +108,11 @@ def _tuning_problems(config: DeploymentConfig) -> list[str]:
             problems.append(f"tuning.models.{index}: no model '{name}'; there are {', '.join(config.models)}")
         elif not model.artifact:
             problems.append(f"tuning.models.{index}: {name} has no artifact here to start from")
+        elif model.adapters is None and config.tuning and config.tuning.serve:
+            problems.append(
+                f"tuning.models.{index}: {name} loads no adapters; write `adapters: {{}}` at models.{name}, or "
+                "`serve: false` here"
+            )
     return problems
 
 

@@ -5,7 +5,7 @@ https://datatracker.ietf.org/doc/html/rfc7578
 
 from collections.abc import Callable
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from freehold.serve.gateway.errors import RequestError
@@ -52,14 +52,14 @@ class StreamedForm:
                     "on_end": self._finish,
                 },
             )
-        except MultipartParseError as error:  # a boundary that is none
+        except FormParserError as error:  # a boundary that is none
             raise _malformed(str(error)) from error
 
     def write(self, data: bytes) -> None:
         """Take the next piece of the body."""
         try:
             self._parser.write(data)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise _malformed(str(error)) from error
 
     def end(self) -> None:

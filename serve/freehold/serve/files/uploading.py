@@ -8,8 +8,9 @@ from contextlib import suppress
 from starlette.requests import ClientDisconnect
 
 from freehold.serve.config import TuningConfig
+from freehold.serve.files.findings import Findings
 from freehold.serve.files.form import FILE, StreamedForm
-from freehold.serve.files.inspection import Findings, Inspector
+from freehold.serve.files.inspection import Inspector, require_sound
 from freehold.serve.files.storage import FileStorage, Incoming
 from freehold.serve.gateway.errors import RequestError
 from freehold.serve.state.database import Database, DatabaseUnavailable
@@ -53,7 +54,7 @@ class Uploads:
             filename, lifetime_s = _name(form.filename or ""), _lifetime(form.fields)
             sha256 = await asyncio.to_thread(incoming.close)
             findings = await self._inspector.inspect(incoming.path)
-            findings.require_sound()
+            require_sound(findings)
             return await self._keep(incoming, file_id, filename, sha256, findings, lifetime_s)
         except BaseException:
             await asyncio.shield(self._give_up(file_id, incoming))

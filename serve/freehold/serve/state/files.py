@@ -112,16 +112,16 @@ def complete_file(
     lifetime_s: float | None = None,
 ) -> FileRecord:
     """The file, whole. Raises NotFoundError if its upload took so long that it was given up."""
-    begun = get_file(connection, file_id, None, even_torn=True)
+    begun = get_file(connection, file_id, None, in_any_state=True)
     expires_at = None if lifetime_s is None else begun.created_at + lifetime_s
     values = {"filename": filename, "purpose": purpose, "size_bytes": size_bytes, "sha256": sha256, "kind": kind}
     connection.execute(update(FileRow).where(FileRow.id == file_id).values(expires_at=expires_at, **values))
     return get_file(connection, file_id, None)
 
 
-def get_file(connection: Connection, file_id: str, space: str | None, *, even_torn: bool = False) -> FileRecord:
+def get_file(connection: Connection, file_id: str, space: str | None, *, in_any_state: bool = False) -> FileRecord:
     """The file with this id. Raises NotFoundError, also for what is somebody else's, torn or expired."""
-    query = select(*_COLUMNS).where(FileRow.id == file_id, *_visible(connection, space, even_torn))
+    query = select(*_COLUMNS).where(FileRow.id == file_id, *_visible(connection, space, in_any_state))
     row = connection.execute(query).mappings().one_or_none() if is_file_id(file_id) else None
     if row is None:
         raise NotFoundError(f"No file {file_id[:64]!r}", next_step="GET /v1/files lists those of this key.")
@@ -190,6 +190,6 @@ def known_files(connection: Connection) -> set[str]:
     return set(connection.scalars(select(FileRow.id)))
 
 
-def _visible(connection: Connection, space: str | None, even_torn: bool = False) -> list:  # type: ignore[type-arg]
-    whole = [] if even_torn else [_IS_WHOLE, or_(FileRow.expires_at.is_(None), FileRow.expires_at > now(connection))]
+def _visible(connection: Connection, space: str | None, in_any_state: bool = False) -> list:  # type: ignore[type-arg]
+    whole = [] if in_any_state else [_IS_WHOLE, or_(FileRow.expires_at.is_(None), FileRow.expires_at > now(connection))]
     return whole if space is None else [*whole, FileRow.space == space]
