@@ -4,6 +4,7 @@ vLLM answers 200 to an adapter whose tensors match no module, and serves the bas
 more, once for each artifact; this is asked at every load, of the engine as it runs, in about a second.
 """
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from freehold.core.adapters.agreement import Agreement, Effect, agreement, effec
 from freehold.core.adapters.reference import ParityPrompt, ParityReference
 from freehold.core.errors import GateError
 from freehold.core.probe.compare import QUANTIZED_LIMIT, SAME_WEIGHTS_LIMIT
-from freehold.serve.engines.probing import forced_logprobs, rendered_tokens
+from freehold.serve.engines.probing import next_logprobs, rendered_tokens
 
 PROMPTS = 4
 """Prompts of the reference that are asked; the gate asks all."""
+POSITIONS = 8
+"""Places of each continuation that are asked about, with a request each."""
 EFFECT_FLOOR = 0.02
 """Mean nats. An adapter that changes less cannot be told from none by numbers that rounding moves as far."""
 EFFECT_LEAST = 0.75
@@ -58,7 +61,7 @@ async def prove(
 
     Raises EngineError if it does not answer, GateError if its context is too short for every prompt.
     """
-    prompts = [prompt for prompt in reference.prompts if _fits(prompt, context_tokens)][:PROMPTS]
+    prompts = [_beginning(prompt) for prompt in reference.prompts if _fits(prompt, context_tokens)][:PROMPTS]
     if not prompts:
         raise GateError(
             "The adapter cannot be proven",
@@ -71,9 +74,18 @@ async def prove(
     for prompt in prompts:
         problems += await _rendering_problems(session, base_url, adapter, prompt)
         for name, answers in ((adapter, tuned), (base, plain)):
-            answers += await forced_logprobs(session, base_url, name, prompt.prompt_token_ids, prompt.continuation)
+            answers += await _along(session, base_url, name, prompt)
     is_coarse = quantized_online or reference.base_quantization != "none"
     return judge(prompts, tuned, plain, problems, is_coarse=is_coarse)
+
+
+async def _along(
+    session: aiohttp.ClientSession, base_url: str, model: str, prompt: ParityPrompt
+) -> list[dict[int, float]]:
+    """What the model would say at each place of the reference's continuation."""
+    tokens = [*prompt.prompt_token_ids, *prompt.continuation]
+    ends = range(len(prompt.prompt_token_ids), len(tokens))
+    return await asyncio.gather(*(next_logprobs(session, base_url, model, tokens[:end], tokens[end]) for end in ends))
 
 
 def judge(
@@ -131,6 +143,9 @@ async def _rendering_problems(
     ]
 
 
+def _beginning(prompt: ParityPrompt) -> ParityPrompt:
+    return prompt.model_copy(update={"positions": prompt.positions[:POSITIONS]})
+
+
 def _fits(prompt: ParityPrompt, context_tokens: int | None) -> bool:
-    # One more is generated.
-    return context_tokens is None or len(prompt.prompt_token_ids) + len(prompt.positions) < context_tokens
+    return context_tokens is None or len(prompt.prompt_token_ids) + POSITIONS <= context_tokens

@@ -62,6 +62,23 @@ async def forced_logprobs(
     return tuple(_by_token(position) for position in reply["choices"][0]["prompt_logprobs"][len(prompt) :])
 
 
+async def next_logprobs(
+    session: aiohttp.ClientSession, base_url: str, model: str, before: Sequence[int], token_id: int
+) -> dict[int, float]:
+    """Log-probabilities of the most likely tokens after `before`, and of `token_id`. Raises EngineError.
+
+    One step that generates, so it may stand in a batch with whatever else the engine does. `forced_logprobs` may not on
+    a CPU: where adapters are enabled, vLLM 0.32 takes the rows of its prompt for those of the batch and ends
+    (`PunicaWrapperCPU.add_lora_logits`).
+    """
+    body = {"prompt": list(before), "max_tokens": 1, "temperature": 0, "logprobs": TOP_LOGPROBS}
+    # It changes what is sampled, and the log-probabilities are those from before; so the token is always told.
+    body |= {"allowed_token_ids": [token_id], "return_tokens_as_token_ids": True}
+    reply = await _post(session, f"{base_url}/v1/completions", {"model": model} | body)
+    told = reply["choices"][0]["logprobs"]["top_logprobs"][0]
+    return {int(name.removeprefix("token_id:")): math.nan if p is None else p for name, p in told.items()}
+
+
 def _by_token(position: dict[str, dict[str, float | None]]) -> dict[int, float]:
     # A broken kernel yields NaN, which JSON writers turn into null; NaN never passes the comparison.
     return {int(token): math.nan if (p := entry["logprob"]) is None else p for token, entry in position.items()}
