@@ -161,3 +161,22 @@ def test_routes_lead_only_to_what_is_configured() -> None:
     config = parse_config({"models": {"small": {"artifact": "a"}}, "routes": routes, "upstreams": upstreams}, "It")
     assert config.routes["fine"].fallback == ("openai/gpt-4o-mini",)
     assert config.upstreams["openai"].base_url == "https://closed.example"
+
+
+def test_jobs_start_only_from_models_that_can_take_their_result() -> None:
+    models = {
+        "ready": {"artifact": "a", "adapters": {}},
+        "plain": {"artifact": "a"},
+        "away": {"engine": {"kind": "remote", "baseUrl": "http://x"}},
+    }
+    tuning = {"models": ["ready", "plain", "away", "nobody"]}
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"models": models, "tuning": tuning}, "It")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "tuning.models.1",
+        "tuning.models.2",
+        "tuning.models.3",
+    ]
+    assert "models.plain" in caught.value.problems[0]
+    config = parse_config({"models": models, "tuning": {"models": ["ready", "plain"], "serve": False}}, "It")
+    assert config.tuning is not None and config.tuning.max_file_bytes == 512 * 1024 * 1024

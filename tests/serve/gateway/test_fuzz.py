@@ -66,7 +66,7 @@ class House:
         self.session.trust_env = False
         self.admin = {"authorization": f"Bearer {ADMIN_KEY}"}
         limits = {"requests_per_minute": 10**12, "tokens_per_minute": 10**12, "monthly_money": 10**6}
-        self.app = {"authorization": f"Bearer {self._key(**limits)['key']}"}
+        self.app = {"authorization": f"Bearer {self._key(**limits, may_tune=True)['key']}"}
         self.poor = {"x-api-key": self._key(monthly_tokens=1)["key"]}
         self.thrifty = {"x-api-key": self._key(tokens_per_minute=10**7, monthly_money=10**6)["key"]}
         self.key_ids = [self._key()["id"] for _ in range(3)]

@@ -90,8 +90,8 @@ def _guard(path: str, operation: Part) -> None:
     if path.startswith("/admin/"):
         responses |= _errors([400] * refuses_input + [401, 403, *may_miss, 503], _OPENAI)
     elif path.startswith(_OWNED):
-        may_conflict = [429] if operation["operationId"] == "create_fine_tuning_job" else []
-        responses |= _errors([400, 401, 403, *may_miss, *may_conflict, 503], _OPENAI)
+        makes_a_job = [404, 429] if operation["operationId"] == "create_fine_tuning_job" else []
+        responses |= _errors([400, 401, 403, *may_miss, *makes_a_job, 503], _OPENAI)
     elif path.startswith("/v1/"):
         responses |= _errors([401, *may_miss, 503], _EITHER)
     else:
