@@ -35,6 +35,7 @@ from freehold.finetune.training.plan import Plan, make_plan
 from freehold.finetune.training.rows import Rows
 from freehold.finetune.training.stage import Task, Trained, train
 from freehold.finetune.watching.samples import choose_questions
+from freehold.finetune.watching.trackers import check_trackers
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def prepare(recipe: Recipe, store: Store, settings: Settings) -> Prepared:
             why="an adapter is trained on a model",
             next_step=f"Train on its base, {', '.join(base.lineage.parents)}, or `freehold merge {base.id}` first.",
         )
+    check_trackers(recipe.watch.report_to)
     remote = "remote-code" in base.lineage.allowed
     model = skeleton(base.path, remote_code=remote)
     targets = choose_targets(model, recipe)

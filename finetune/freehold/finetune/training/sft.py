@@ -28,6 +28,8 @@ class SupervisedFineTuning:
         for split in fitted.split:
             hint(str(split))
         masked = [row for row in fitted.examples if any(row.trained[1:])]
+        if empty := len(fitted.examples) - len(masked):
+            hint(f"{empty} example(s) hold nothing to learn (`weight` 0, or a single token) and are left out.")
         return Rows(
             {
                 "input_ids": Column.of(row.token_ids for row in masked),

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -114,12 +115,24 @@ def train(folder: RunFolder, store: Store, *, facts: Mapping[str, Any] | None = 
         hint(f"Going on from step {step_of(checkpoint)} of {plan.steps}.")
     # The pass above drew random numbers; a run must not depend on it.
     set_seed(recipe.training.seed)
-    with memory_explained(recipe, plan.micro_batch_size, plan.longest), quiet_libraries():
+    with memory_explained(recipe, plan.micro_batch_size, plan.longest), quiet_libraries(), _told(watcher):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _evaluate_end(task, trainer)
     state = whole_state(trainer)
     metrics = _finish(folder, task, trainer, watcher, state) if watcher else {}
     return Trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, metrics)
+
+
+@contextmanager
+def _told(watcher: Watcher | None) -> Iterator[None]:
+    """Let the report say how training ended, if it did not end well."""
+    try:
+        yield
+    except BaseException as error:
+        if watcher and watcher.bar:
+            watcher.bar.close()
+            watcher.draw(f"stopped: {type(error).__name__} {error}".strip())
+        raise
 
 
 def _watcher(folder: RunFolder, task: Task, tokenizer: Any, facts: Mapping[str, Any]) -> Watcher:

@@ -1,5 +1,6 @@
 """The trainer's eyes: turns its events into metrics, the bar, the report and answers."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from freehold.core.errors import UserError
 from freehold.core.quiet import quiet_libraries
 from freehold.finetune.watching.bar import StepBar
 from freehold.finetune.watching.metrics import Metrics
@@ -60,6 +62,12 @@ class Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is Any to 
         if "train_runtime" in logs:
             return  # Trainer's summary of the whole run
         numbers = {name: value for name, value in logs.items() if isinstance(value, int | float)}
+        if not all(math.isfinite(numbers.get(name, 0.0)) for name in ("loss", "eval_loss")):
+            raise UserError(
+                f"Training diverged at step {state.global_step}",
+                why="the loss is no number any more",
+                next_step="Lower `training.learningRate`, and look at the data near that step; see report.html.",
+            )
         line = {"step": state.global_step, **numbers}
         if "loss" in logs:
             line["tokens_per_s"] = round(self.tokens_per_s, 1)
