@@ -15,7 +15,6 @@ from freehold.core.errors import EnvironmentProblem, RefusedError
 from freehold.finetune.scale.report import WorkerFiles
 from freehold.finetune.scale.workers import run_workers
 
-
 PRELUDE = """
 import os, sys, signal
 rank = int(os.environ["RANK"])
