@@ -61,7 +61,7 @@ def adapters(store: Store, base: Artifact, tmp_path_factory: pytest.TempPathFact
         "wrong-prefix": (base, Recipe(break_files=rename("base_model.model.model.", "base_model.model."))),
         "other-template": (base, Recipe(template=OTHER_TEMPLATE)),
         "lost-module": (base, Recipe(break_files=drop("mlp.down_proj"))),
-        "other-scale": (base, Recipe(break_files=change_json("adapter_config.json", lora_alpha=8))),
+        "other-scale": (base, Recipe(break_files=change_json("adapter_config.json", lora_alpha=2))),
         "other-base": (other, Recipe(break_files=claims, parent=base.id)),
     }
     return {name: add_adapter(store, on, name, scratch, recipe) for name, (on, recipe) in recipes.items()}

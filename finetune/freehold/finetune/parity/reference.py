@@ -13,6 +13,7 @@ from freehold.core.adapters.reference import PARITY_FILE, ParityPosition, Parity
 from freehold.core.errors import GateError, UserError
 from freehold.core.store import Artifact
 from freehold.core.store.atomic import write_atomically
+from freehold.finetune.masking.masker import Masker
 from freehold.finetune.parity.prompts import TEXT_TOKENS, Prompt
 
 POSITIONS = 32
@@ -72,17 +73,10 @@ def answers(
 
 
 def render(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """Token ids of the prompt as an engine renders it: through the chat template, with the generation prompt."""
+    """Token ids of the prompt: what the training masks render, and an engine has to render as well."""
     if prompt.messages is None:
         return list(tokenizer.encode(prompt.text))[:TEXT_TOKENS]
-    ids = tokenizer.apply_chat_template(
-        list(prompt.messages),
-        tools=list(prompt.tools) or None,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=False,
-    )
-    return [int(token) for token in ids]
+    return Masker(tokenizer).prompt_ids(prompt.messages, prompt.tools)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
