@@ -5,7 +5,6 @@ from time import perf_counter
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine
-from freehold.serve.gateway import headers
 from freehold.serve.gateway.attempt import Attempt
 from freehold.serve.gateway.calls import EngineCalls
 from freehold.serve.gateway.endpoints import Endpoint
@@ -128,7 +127,7 @@ class Accounts:
         recorder, job, exchange = self._services.recorder, attempt.job, attempt.exchange
         assert recorder is not None and exchange.tape is not None, "a tape is made for a recorder"
         connection = attempt.connection
-        answer = connection.headers if connection is not None else []
+        answer = connection.fields if connection is not None else {}
         latency_s = perf_counter() - exchange.started
         recorder.offer(
             RawExchange(
@@ -141,8 +140,8 @@ class Accounts:
                 request=job.body,
                 response=exchange.tape.chunks,
                 ttft_s=attempt.meter.first_byte_s or None,
-                content_type=headers.find(answer, b"content-type"),
-                content_encoding=headers.find(answer, b"content-encoding"),
+                content_type=answer.get(b"content-type", b""),
+                content_encoding=answer.get(b"content-encoding", b""),
                 key_id=job.principal.key_id,
                 team=job.principal.team,
                 truncated=exchange.is_cut_off or status >= 500 or exchange.tape.is_full,

@@ -45,15 +45,18 @@ class Admission:
         except UnknownKey:
             return await self._keyring.find_new(headers)
 
+    def limits(self, principal: Principal) -> bool:
+        """Whether what it uses is limited."""
+        return self._quotas is not None and principal.is_limited
+
     async def reserve(
         self, principal: Principal, request: RelayedRequest, engine: Engine, *, is_bounded: bool
-    ) -> "Reservation | None":
-        """What the request may use, taken off the key's limits; None for a key without any. Raises OverLimit.
+    ) -> "Reservation":
+        """What the request may use, taken off the limits of a key that has some. Raises OverLimit.
 
         `is_bounded` is false where the body names media: its length then says nothing of the prompt's.
         """
-        if self._quotas is None or not principal.is_limited:
-            return None
+        assert self._quotas is not None, "there are limits"
         bound = len(request.body) + TEMPLATE_TOKENS
         if not is_bounded:
             bound = max(bound, engine.context_tokens or UNBOUNDED_OUTPUT)

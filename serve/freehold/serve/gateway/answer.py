@@ -2,7 +2,6 @@
 
 import asyncio
 
-from freehold.serve.gateway import headers
 from freehold.serve.gateway.connection import EngineConnection
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.hiding import UsageHider
@@ -22,7 +21,7 @@ Head = list[tuple[bytes, bytes]]
 
 def is_event_stream(answer: EngineConnection) -> bool:
     """Whether the answer's head announces server-sent events."""
-    return headers.find(answer.headers, b"content-type").startswith(b"text/event-stream")
+    return answer.fields.get(b"content-type", b"").startswith(b"text/event-stream")
 
 
 async def relay_answer(
@@ -41,14 +40,14 @@ async def relay_answer(
     """
     if is_event_stream(answer):
         return await _relay_events(answer, head, lines, exchange, meter, hider, first)
-    length = headers.find(answer.headers, b"content-length")
+    length = answer.fields.get(b"content-length")
     if length and int(length) <= WHOLE_BODY_BYTES:
-        body = await answer.read_all()
+        body = answer.take_whole() or await answer.read_all()
         meter.whole(body)
         if exchange.tape is not None:
             exchange.tape.append(body)
         exchange.begin(answer.status, head, lines)
-        await exchange.end(body)
+        exchange.end(body)
         return body
     return await _relay_pieces(answer, head, lines, exchange, meter)
 
@@ -62,7 +61,7 @@ async def _relay_events(
     hider: UsageHider | None,
     first: bytes,
 ) -> bytes:
-    is_readable = not headers.find(answer.headers, b"content-encoding")
+    is_readable = not answer.fields.get(b"content-encoding")
     exchange.begin(answer.status, head, lines, is_event_stream=is_readable)
     read, write, metered, tape = answer.read, exchange.write, meter.events, exchange.tape
     shown = hider.pass_on if hider is not None and is_readable else _as_it_is
@@ -81,7 +80,7 @@ async def _relay_events(
                 tape.append(chunk)
             if pace_s < BURST_S:
                 await asyncio.sleep(GATHER_S)
-    await exchange.end(hider.rest() if hider is not None else b"")
+    exchange.end(hider.rest() if hider is not None else b"")
     return first
 
 
@@ -100,5 +99,5 @@ async def _relay_pieces(
             await exchange.client.room()
         last = chunk
     meter.whole(last)
-    await exchange.end(last)
+    exchange.end(last)
     return first

@@ -29,6 +29,10 @@ class EngineConnection(asyncio.Protocol):
         """Of the answer; 0 before it."""
         self.headers: list[tuple[bytes, bytes]] = []
         """Of the answer, without the connection's own; names in lower case."""
+        self.fields: dict[bytes, bytes] = {}
+        """The same by name, the first of each."""
+        self.has_rate_limits = False
+        """The answer tells of limits on requests."""
         self.idle_since = 0.0
         self._arriving: list[tuple[bytes, bytes]] = []
         self._on_idle = on_idle
@@ -65,11 +69,15 @@ class EngineConnection(asyncio.Protocol):
     async def ask(self, request: bytes) -> None:
         """Send a request and wait for the answer's status and headers. Raises ConnectionBroken."""
         assert self._transport is not None, "the connection is made"
-        self.status, self.headers = 0, []
+        self.status, self.headers, self.fields = 0, [], {}
         self._has_head = self._is_whole = self._gathers = False
         self._transport.write(request)
         while not self._has_head:
-            await self._wait()
+            # `_wait`, without a coroutine: every request comes by here.
+            if self._broken is not None:
+                raise self._broken
+            waiter = self._waiter = self._loop.create_future()
+            await waiter
 
     async def read(self) -> bytes:
         """What has arrived of the body, at least one byte; nothing at its end. Raises ConnectionBroken."""
@@ -95,6 +103,13 @@ class EngineConnection(asyncio.Protocol):
         while not self._is_whole:
             await self._wait()
         return await self.read() if self._pieces else b""
+
+    def take_whole(self) -> bytes | None:
+        """The whole body, if it has arrived in one piece; else `read_all`."""
+        if not self._is_whole or len(self._pieces) != 1 or self._is_paused:
+            return None
+        self._waiting_bytes = 0
+        return self._pieces.pop()
 
     async def rest(self) -> bytes:
         """`read`, also where the answer's head has not come yet."""
@@ -161,7 +176,7 @@ class EngineConnection(asyncio.Protocol):
     # What httptools calls.
 
     def on_message_begin(self) -> None:
-        self._arriving, self._is_framed = [], False
+        self._arriving, self._is_framed, self.has_rate_limits = [], False, False
         if self._is_whole:
             # Nobody has asked: taken for the next request's answer, it would go to the wrong client.
             self._break("the engine sent an answer that nobody asked for")
@@ -171,7 +186,8 @@ class EngineConnection(asyncio.Protocol):
         name = name.lower()
         if name not in HOP_BY_HOP:
             self._arriving.append((name, value))
-            self._is_framed = self._is_framed or name == b"content-length"
+            if name.startswith(b"x-ratelimit-"):
+                self.has_rate_limits = True
         elif name == b"transfer-encoding":
             self._is_framed = True
 
@@ -184,6 +200,8 @@ class EngineConnection(asyncio.Protocol):
         if status < 200 or self._is_whole:  # an interim answer, which the real one follows, or a stray one
             return
         self.headers = self._arriving
+        self.fields = dict(reversed(self._arriving))
+        self._is_framed = self._is_framed or b"content-length" in self.fields
         self._ends_with_connection = not self._is_framed and status not in (204, 304)
         # The parser forgets this with the end of the body.
         self._keeps_alive = self._parser.should_keep_alive()

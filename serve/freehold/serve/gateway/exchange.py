@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Exchange:
     """The client's side of one relayed request.
 
-    `watch` must be called by the task that relays, once the request's body is read: from then on that task is cancelled
-    when the client leaves or somebody calls `abort`, and `client_left` or `abort_error` says which it was.
+    `watch` must be called once the request's body is read: from then on the task that relays is cancelled when the
+    client leaves or somebody calls `abort`, and `client_left` or `abort_error` says which it was.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Exchange:
 
     def watch(self) -> None:
         """Cancel the calling task when the client leaves."""
-        self._task = asyncio.current_task()
+        self._task = self.client.task
         self.client.when_gone(self._leave)
 
     def _leave(self) -> None:
@@ -110,14 +110,12 @@ class Exchange:
         self._last = chunk
         return self.client.push(chunk)
 
-    async def end(self, body: bytes = b"") -> None:
+    def end(self, body: bytes = b"") -> None:
         """Send the rest of the body; nothing can go wrong for the client after it."""
         self._over = True
-        if self.client.flow.is_full:
-            await self.client.room()
         self.client.push(body, more=False)
 
-    async def fail(self, error: FreeholdError) -> None:
+    def fail(self, error: FreeholdError) -> None:
         """Tell the client: by an envelope, by an error event, or by a connection that breaks off.
 
         After the status has left, the body stays without its end, so the server closes the connection and no client
@@ -127,7 +125,7 @@ class Exchange:
         if not self.status:
             headers, body = error_answer(error, self.endpoint.dialect)
             self.begin(error.http_status, headers, b"")
-            await self.end(body)
+            self.end(body)
         elif self._is_event_stream:
             event = stream_event(error, self.endpoint.dialect)
             ends_event = self._last.endswith((b"\n\n", b"\r\n\r\n"))

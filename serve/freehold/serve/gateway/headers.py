@@ -76,10 +76,10 @@ def to_engine(
     return b"".join(pieces)
 
 
-def to_client(engine: RawHeaders, fingerprint: str, request_id: str) -> bytes:
+def to_client(engine: Mapping[bytes, bytes], fingerprint: str, request_id: str) -> bytes:
     """Header lines for the client beside the engine's own: who answered what."""
     lines = _fingerprint_line(fingerprint)
-    return lines if find(engine, REQUEST_ID) else b"%b%b: %b\r\n" % (lines, REQUEST_ID, request_id.encode("latin-1"))
+    return lines if engine.get(REQUEST_ID) else b"%b%b: %b\r\n" % (lines, REQUEST_ID, request_id.encode("latin-1"))
 
 
 @lru_cache(maxsize=1024)

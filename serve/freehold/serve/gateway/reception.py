@@ -70,7 +70,8 @@ class Reception:
         job = Job(endpoint, principal, plan, body, request, request_id, hints)
         media = self._media if request.document else None
         names_media = media is not None and media.is_concerned(body)
-        job.reservation = await self._admission.reserve(principal, request, first, is_bounded=not names_media)
+        if self._admission.limits(principal):
+            job.reservation = await self._admission.reserve(principal, request, first, is_bounded=not names_media)
         if media is not None and names_media:
             await _inline(media, job, request)
         return job

@@ -101,7 +101,7 @@ class Relay:
                 raise
             _forgive_cancellation()
             if exchange.abort_error is not None:
-                await exchange.fail(exchange.abort_error)
+                exchange.fail(exchange.abort_error)
         finally:
             exchange.close()
             self.running.discard(exchange)
@@ -132,7 +132,7 @@ class Relay:
             self._metrics.count_fallback(job.plan.route, engine.name, trouble.code)
         trouble = await self._try(last, job, exchange, is_last=True)
         if trouble is not None:
-            await exchange.fail(trouble)
+            exchange.fail(trouble)
 
     async def _try(self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool) -> FreeholdError | None:
         """Relay this engine's answer; or why the client has had nothing of one."""
@@ -216,13 +216,13 @@ class Relay:
         connection, job, engine = attempt.connection, attempt.job, attempt.engine
         assert connection is not None, "it was asked"
         head = connection.headers
-        lines = headers.to_client(head, engine.fingerprint, job.request_id)
+        lines = headers.to_client(connection.fields, engine.fingerprint, job.request_id)
         if job.hints:
             lines += not_honoured_line(job.hints)
         if job.reservation is not None and (limits := job.reservation.header_lines()):
-            # An upstream's own are about our key there, not about the client's.
-            head = [pair for pair in head if not pair[0].startswith(b"x-ratelimit-")]
             lines += limits
+            if connection.has_rate_limits:  # an upstream's are about our key there, not about the client's
+                head = [pair for pair in head if not pair[0].startswith(b"x-ratelimit-")]
         hider = UsageHider() if job.request is not None and job.request.hides_usage else None
         begun = await relay_answer(connection, head, lines, attempt.exchange, attempt.meter, hider, first)
         self.owners.learn(job.endpoint, begun, engine, job.principal)
@@ -237,7 +237,7 @@ class Relay:
         attempt.status = error.http_status
         if not attempt.exchange.status:
             return error
-        await attempt.exchange.fail(error)
+        attempt.exchange.fail(error)
         return None
 
 

@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         except UserError as error:
             self._refuse(error)
         current, incoming = self._current, self._reader.incoming
-        if current is not None and not current.is_running:
+        if current is not None and current.task is None:
             self._run(current)
         if self._is_deaf or (incoming is None and not self._reader.is_in_head):
             if current is not None:
@@ -193,13 +193,13 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _run(self, cycle: Cycle) -> None:
-        cycle.is_running = True
         self._to_answer.append(cycle)
         if self._task is None:
             self._task = self._state.loop.create_task(self._converse())
             self._state.tasks.add(self._task)
         elif self._pause is not None and not self._pause.done():
             self._pause.set_result(None)
+        cycle.task = self._task
 
     async def _converse(self) -> None:
         """Let the application answer, as long as the connection is there: a task for each request would cost more."""

@@ -35,9 +35,9 @@ class Cycle:
         "is_answered",
         "is_gone",
         "is_whole",
-        "is_running",
         "keeps_alive",
         "scope",
+        "task",
     )
 
     def __init__(self, scope: Scope, flow: Flow, keeps_alive: bool, on_answered: Callable[["Cycle"], None]) -> None:
@@ -45,8 +45,8 @@ class Cycle:
         self.flow = flow
         self.keeps_alive = keeps_alive
         """Another request may follow this one. What it is when the answer starts is what the client is told."""
-        self.is_running = False
-        """The application has it, or is about to get it."""
+        self.task: asyncio.Task[None] | None = None
+        """The one that the application answers in; none before it has the request."""
         self.is_whole = False
         """The request has arrived to its end."""
         self.is_gone = False
@@ -120,8 +120,7 @@ class Cycle:
             callback()
 
     def take_whole(self, limit: int) -> bytes | None:
-        """The body, if it has arrived to its end, none of it was taken, and it is no longer than that; else `receive`.
-        """
+        """The body, if it has arrived to its end, none of it was taken, and it is no longer than that; else `receive`."""
         pieces = self._pieces
         if self.is_gone or not self.is_whole or len(pieces) != 1 or len(pieces[0]) > limit:
             return None

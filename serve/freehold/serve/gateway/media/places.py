@@ -51,8 +51,8 @@ _KEY = re.compile(
     rb'"(?:url|(?:image|video|audio|file|document)_url|images?|video|audio|input_(?:image|video|audio))"'
     rb'\s*+:\s*+(?!"(?i:data:)|[{n])'
 )
-_WORDS = (b'url"', b"image", b"video", b"audio")
-"""One of them is in whatever `_KEY` finds."""
+# Whatever `_KEY` finds begins like this, and this is found in a third of the time.
+_KEY_START = re.compile(rb'"(?:url|image|video|audio|input_|file_|document_)')
 # No encoder escapes a lower-case letter or an underscore: who does hides a key.
 _ESCAPED_KEY = re.compile(rb"\\u00(?:5[fF]|6[0-9a-fA-F]|7[0-9aA])")
 _URL_LIKE = re.compile(r"\s*(?:[a-z][a-z0-9+.-]{0,30}:|//[^/]*\.)", re.IGNORECASE)
@@ -87,8 +87,7 @@ def may_name_urls(body: bytes) -> bool:
     # One character is sought ten times as fast as several, and base64 has no backslash.
     if b"\0" in body or (b"\\" in body and b"\\u00" in body and _ESCAPED_KEY.search(body)):
         return True
-    # Four searches for fixed bytes take a tenth of the time of the one for all keys.
-    return any(word in body for word in _WORDS) and _KEY.search(body) is not None
+    return _KEY_START.search(body) is not None and _KEY.search(body) is not None
 
 
 def find_places(document: Any) -> list[Place]:
