@@ -16,7 +16,10 @@ MODULE = "freehold.serve.files.findings"
 MEMORY_BYTES = 4 * 1024**3
 CPU_LIMIT_S = 600
 AT_ONCE = 2
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "FREEHOLD_HOME", "HF_HOME")
+PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH"),
+    *("FREEHOLD_HOME", "HF_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"),
+)
 """Of this process's environment. The rest may hold secrets of the gateway."""
 
 

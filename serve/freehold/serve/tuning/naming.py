@@ -28,5 +28,5 @@ def tuned_name(model: str, team: str, suffix: str | None, job_id: str) -> str:
 
 def artifact_name(model: str, job_id: str) -> str:
     """What the result is called in the store; no other job's is."""
-    slug = re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("-._")[:36].strip("-._")
-    return f"{slug or 'model'}-{job_id}"[:63]
+    slug = re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("-._")[:32].strip("-._")
+    return f"{slug or 'model'}-{job_id}"

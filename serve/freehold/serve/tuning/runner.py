@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from freehold.core.environment.gpu import nvidia_smi
@@ -23,9 +24,17 @@ log = logging.getLogger("freehold.tuning")
 SWEEP_S = 3600.0
 
 
-def places(config: TuningConfig, gpus: int) -> list[int | None]:
-    """The GPU of each job that may run at once, on a machine with so many; None is the CPU."""
-    numbers: list[int | None] = [*(range(gpus) if config.gpus is None else config.gpus)]
+def gpu_numbers(environ: Mapping[str, str] = os.environ) -> list[int]:
+    """The GPUs that this process may use."""
+    allowed = environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [int(number) for number in allowed.split(",") if number.strip().isdigit()]
+    return list(range(sum(line.startswith("GPU ") for line in nvidia_smi("-L"))))
+
+
+def places(config: TuningConfig, gpus: Sequence[int]) -> list[int | None]:
+    """The GPU of each job that may run at once, on a machine with these; None is the CPU."""
+    numbers: list[int | None] = [*(gpus if config.gpus is None else config.gpus)]
     available = numbers or [None]
     if config.concurrent_jobs is None:
         return available
@@ -43,7 +52,7 @@ async def tuning(
     database = open_database(config.gateway.database or default_url(settings.home))
     storage, commands = file_storage(settings), commands or Commands(config.tuning)
     workshop = Workshop(database, config, settings, storage, commands, new_replica_id(), lease_s)
-    gpus = await asyncio.to_thread(lambda: sum(line.startswith("GPU ") for line in nvidia_smi("-L")))
+    gpus = await asyncio.to_thread(gpu_numbers)
     tasks = [asyncio.create_task(_work(workshop, "check", None))] if config.tuning.concurrent_jobs != 0 else []
     tasks += [asyncio.create_task(_work(workshop, "train", gpu)) for gpu in places(config.tuning, gpus)]
     tasks.append(asyncio.create_task(_sweep(workshop)))

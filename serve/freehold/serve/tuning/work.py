@@ -184,7 +184,9 @@ class JobWork:
 
         def find(connection: Connection) -> list[Path]:
             names = (self._job.training_file, self._job.validation_file)
-            return [self._shop.storage.path(get_file(connection, name, None, in_any_state=True)) for name in names if name]
+            return [
+                self._shop.storage.path(get_file(connection, name, None, in_any_state=True)) for name in names if name
+            ]
 
         paths = await self._shop.database.run(find)
         for path in paths:
