@@ -57,6 +57,11 @@ def configure_logging(
     redirect_hints(_hints.info if form == "json" else None)
 
 
+def logs_exchanges() -> bool:
+    """Whether `gateway.accessLog` is on."""
+    return _access.isEnabledFor(logging.INFO)
+
+
 def log_exchange(
     *,
     path: str,
@@ -69,12 +74,12 @@ def log_exchange(
     prompt_tokens: int | None = None,
     completion_tokens: int | None = None,
 ) -> None:
-    """One line for one request that is over; nothing, in a quarter of a microsecond, unless `gateway.accessLog` is on.
+    """One line for one request that is over; nothing unless `gateway.accessLog` is on.
 
     `model` is what answered and `route` what the client asked for, if that was a route: names from the config only,
     never a name that a client made up.
     """
-    if not _access.isEnabledFor(logging.INFO):
+    if not logs_exchanges():
         return
     extra = {
         "request_id": request_id or None,

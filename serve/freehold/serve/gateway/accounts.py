@@ -15,7 +15,7 @@ from freehold.serve.gateway.meter import AnswerMeter
 from freehold.serve.gateway.metrics import CLIENT_LEFT, GatewayMetrics
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.tape import Tape
-from freehold.serve.logs import log_exchange
+from freehold.serve.logs import log_exchange, logs_exchanges
 from freehold.serve.recording.raw import RawExchange
 
 
@@ -84,17 +84,18 @@ class Accounts:
         money = 0 if pricing is None else pricing.charge(attempt.engine.name, prompt, completion, engine_us)
         if attempt.is_final:
             attempt.meter.close(job.endpoint.path, seen)
-            log_exchange(
-                path=job.endpoint.path,
-                status=seen,
-                duration_ms=_since_ms(exchange),
-                model=attempt.engine.name,
-                route=job.plan.route,
-                key_id=job.principal.key_id,
-                request_id=job.request_id,
-                prompt_tokens=prompt,
-                completion_tokens=completion,
-            )
+            if logs_exchanges():
+                log_exchange(
+                    path=job.endpoint.path,
+                    status=seen,
+                    duration_ms=_since_ms(exchange),
+                    model=attempt.engine.name,
+                    route=job.plan.route,
+                    key_id=job.principal.key_id,
+                    request_id=job.request_id,
+                    prompt_tokens=prompt,
+                    completion_tokens=completion,
+                )
             if job.reservation is not None:
                 job.reservation.settle(prompt + completion, money)
             if exchange.tape is not None:

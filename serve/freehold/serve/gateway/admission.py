@@ -36,14 +36,21 @@ class Admission:
         self._pricing = services.pricing
         self._tokenizing = tokenizing
 
-    async def identify(self, headers: list[tuple[bytes, bytes]]) -> Principal:
-        """Whose request it is. Raises Unauthorized."""
+    def known(self, headers: list[tuple[bytes, bytes]]) -> Principal | None:
+        """Whose request it is; None where only a look at the database can tell. Raises Unauthorized."""
         if self._keyring is None:
             return ANONYMOUS
         try:
             return self._keyring.find(headers)
         except UnknownKey:
-            return await self._keyring.find_new(headers)
+            return None
+
+    async def identify(self, headers: list[tuple[bytes, bytes]]) -> Principal:
+        """The same, with that look. Raises Unauthorized."""
+        known = self.known(headers)
+        if known is not None or self._keyring is None:
+            return known or ANONYMOUS
+        return await self._keyring.find_new(headers)
 
     def limits(self, principal: Principal) -> bool:
         """Whether what it uses is limited."""

@@ -123,14 +123,14 @@ class Relay:
         self.accounts.open(job, exchange)
         if job.plan.shadow is not None:
             self.shadows.send(job, exchange)
-        *others, last = job.plan.engines
-        for engine in others:
+        engines = job.plan.engines
+        for engine in engines[:-1]:
             trouble = await self._try(engine, job, exchange, is_last=False)
             if trouble is None:
                 return
             log.warning("Route %s: %s did not answer, trying the next: %s", job.plan.route, engine.name, trouble)
             self._metrics.count_fallback(job.plan.route, engine.name, trouble.code)
-        trouble = await self._try(last, job, exchange, is_last=True)
+        trouble = await self._try(engines[-1], job, exchange, is_last=True)
         if trouble is not None:
             exchange.fail(trouble)
 

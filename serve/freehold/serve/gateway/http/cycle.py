@@ -120,7 +120,7 @@ class Cycle:
             callback()
 
     def take_whole(self, limit: int) -> bytes | None:
-        """The body, if it has arrived to its end, none of it was taken, and it is no longer than that; else `receive`."""
+        """The body, if all of it is there, none of it was taken, and it is no longer than that; else `receive` it."""
         pieces = self._pieces
         if self.is_gone or not self.is_whole or len(pieces) != 1 or len(pieces[0]) > limit:
             return None

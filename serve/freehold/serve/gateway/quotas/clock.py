@@ -31,7 +31,9 @@ class WindowClock:
 
     def now(self) -> float:
         """Never less than it was before, but for the correction of a large error."""
-        self._latest = max(self._latest, self.monotonic() + self._offset)
+        now = self.monotonic() + self._offset
+        if now > self._latest:
+            self._latest = now
         return self._latest
 
     def minute(self) -> int:
