@@ -5,6 +5,7 @@ ADAPTER is one that `freehold finetune` made. One real vLLM is started for every
 
 import argparse
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,16 +22,17 @@ HEADER = (
 )
 
 
-def measure(adapter: Artifact, base: Artifact, dtypes: list[str], scratch: Path) -> list[str]:
+def measure(
+    adapter: Artifact, base: Artifact, dtypes: list[str], chosen: Sequence[Variant], scratch: Path
+) -> Iterator[str]:
     """Rows of the table."""
     settings = _private(base, scratch)
     store = Store(settings.store_root)
-    variants = [add(store, variant, adapter, number) for number, variant in enumerate(VARIANTS)]
-    rows = []
+    variants = [add(store, variant, adapter, number) for number, variant in enumerate(chosen)]
     for dtype in dtypes:
         verdicts = judge_together(store, variants, settings, engine=GateEngine({"dtype": dtype}))
-        rows += [row(variant, dtype, verdict) for variant, verdict in zip(VARIANTS, verdicts, strict=True)]
-    return rows
+        for variant, verdict in zip(chosen, verdicts, strict=True):
+            yield row(variant, dtype, verdict)
 
 
 def _private(base: Artifact, scratch: Path) -> Settings:
@@ -58,14 +60,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("adapter", help="an adapter in the store, with its parity.json")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "float16"])
+    parser.add_argument("--only", nargs="+", default=[""], help="only the variants whose name contains one of these")
     parser.add_argument("--markdown", type=Path, help="write the table here as well")
     arguments = parser.parse_args()
     store = Store(load_settings().store_root)
     adapter = store.get(arguments.adapter)
     base = store.get(adapter.lineage.parents[0])
-    with tempfile.TemporaryDirectory() as scratch:
-        lines = [HEADER, "|" + "---|" * 10, *measure(adapter, base, arguments.dtypes, Path(scratch))]
+    chosen = [variant for variant in VARIANTS if any(text in variant.name for text in arguments.only)]
+    lines = [HEADER, "|" + "---|" * 10]
     print("\n".join(lines))
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in measure(adapter, base, arguments.dtypes, chosen, Path(scratch)):
+            lines.append(line)
+            print(line, flush=True)
     if arguments.markdown:
         arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
         arguments.markdown.write_text(_page(lines, adapter, base))
