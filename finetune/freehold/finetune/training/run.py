@@ -139,7 +139,7 @@ def finetune(
             hint(f"{done.artifact.id} was made by this recipe before; --restart trains it again.")
             return done
         _settle(folder, resume=resume)
-        _write_task(folder, recipe, prepared)
+        write_task(folder, recipe, prepared)
         alone = recipe.scale.workers == 1 and recipe.scale.launcher == "accelerate"
         trained = (train if alone else train_together)(folder, store, facts=prepared.facts)
         remember_speed(settings, base.id, trained.metrics["tokens_per_s"])
@@ -170,7 +170,8 @@ def _settle(folder: RunFolder, *, resume: bool) -> None:
         )
 
 
-def _write_task(folder: RunFolder, recipe: Recipe, prepared: Prepared) -> None:
+def write_task(folder: RunFolder, recipe: Recipe, prepared: Prepared) -> None:
+    """Put everything that `stage.train` reads into the folder."""
     data = prepared.data
     data.train.save(folder.train_rows)
     if data.eval:

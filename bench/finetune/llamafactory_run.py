@@ -1,0 +1,53 @@
+"""LLaMA-Factory, run by the Python of its own environment: `PYTHON llamafactory_run.py WORK RESULT`.
+
+Its environment cannot be ours (transformers and trl are pinned older), so this file imports nothing of Freehold.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from llamafactory.train.tuner import run_exp  # type: ignore[import-not-found]
+from transformers import TrainerCallback
+
+
+def main() -> None:
+    work, result = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    steps: list[tuple[float, int]] = []
+
+    class Ticking(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            steps.append((time.perf_counter(), int(state.num_input_tokens_seen)))
+
+    folder = Path(work["scratch"]) / "llamafactory"
+    folder.mkdir(parents=True, exist_ok=True)
+    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+    data = {"file_name": work["data"], "formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": tags}
+    (folder / "dataset_info.json").write_text(json.dumps({"bench": data}))
+    arguments = {
+        "stage": "sft", "do_train": True, "finetuning_type": "lora", "lora_target": "all", "lora_rank": 16,
+        "lora_alpha": 32, "model_name_or_path": work["model"], "template": "chatml", "dataset": "bench",
+        "dataset_dir": str(folder), "output_dir": str(folder / "out"), "overwrite_output_dir": True,
+        "max_steps": work["steps"], "per_device_train_batch_size": work["batch_size"], "learning_rate": 1e-3,
+        "lr_scheduler_type": "constant", "logging_steps": 1, "save_strategy": "no", "report_to": "none",
+        "packing": work["packing"], "neat_packing": work["packing"], "disable_gradient_checkpointing": True,
+        "include_num_input_tokens_seen": True, "use_cpu": True, "cutoff_len": 1024,
+    }  # fmt: skip
+    run_exp(arguments, callbacks=[Ticking()])
+    (first_at, first), (last_at, last) = steps[work["warm_up"] - 1], steps[-1]
+    measured = {
+        "tokens_per_s": (last - first) / (last_at - first_at),
+        "tokens": last - first,
+        "steps": len(steps),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "first_loss": None,
+        "last_loss": None,
+    }
+    result.write_text(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()
