@@ -166,6 +166,7 @@ class EngineConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._break(f"not an HTTP answer: {error}")
             self.close()
+        self._wake()  # once for all that the parser made of it
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -206,7 +207,6 @@ class EngineConnection(asyncio.Protocol):
         # The parser forgets this with the end of the body.
         self._keeps_alive = self._parser.should_keep_alive()
         self.status, self._has_head = status, True
-        self._wake()
 
     def on_body(self, body: bytes) -> None:
         if self._is_whole:
@@ -218,9 +218,7 @@ class EngineConnection(asyncio.Protocol):
             self._is_paused = True
             with contextlib.suppress(RuntimeError):  # it is closing
                 self._transport.pause_reading()
-        self._wake()
 
     def on_message_complete(self) -> None:
         if self._has_head:
             self._is_whole = True
-            self._wake()
