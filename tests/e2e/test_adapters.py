@@ -21,7 +21,7 @@ from freehold.core.gates import Verdict, record_verdict
 from freehold.core.probe.reference import probe_reference
 from freehold.core.store import Artifact, Store
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ADMIN = "an-administrators-key"
 STATIC = "ft:tiny:acme:support:job-1"
@@ -195,11 +195,10 @@ def test_what_the_engine_would_refuse_is_refused_before(site: Site) -> None:
 def test_a_killed_engine_comes_back_with_its_adapters(site: Site) -> None:
     assert site.freehold("adapters", "load", "after", site.other.id)[0] == 0
     engines = [one for one in site.process.descendants() if "vllm.entrypoints" in " ".join(one.cmdline())]
-    restarts = site.process.text.count("loaded")
     for engine in engines:
         os.kill(engine.pid, 9)
     psutil.wait_procs(engines, timeout=60)
-    site.process.until(rf"(?s)(?:loaded .*){{{restarts + 2}}}", LIMIT_S)
+    site.process.until(r"(?s)adapter after: loaded.*adapter after: loaded")
     with site.client() as client:
         prompts = _prompts(site.other)
         answer = _ask(client, "after", prompts[0])
