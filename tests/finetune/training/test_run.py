@@ -241,3 +241,23 @@ def test_a_run_may_end_in_a_merged_model(base: Artifact, facts_file: Path, store
     names = {record.path for record in merged.lineage.files}
     assert set(read_files(base.path)) - {"freehold.json"} | {PARITY_FILE, "recipe.yaml", "metrics.json"} <= names
     AutoModelForCausalLM.from_pretrained(merged.path)
+
+
+def test_a_run_that_was_killed_before_it_was_stored_is_only_stored(
+    outcome: Outcome, facts_file: Path, store: Store, settings: Settings
+) -> None:
+    weights = (outcome.artifact.path / "adapter_model.safetensors").read_bytes()
+    store.remove(outcome.artifact)
+    (outcome.folder / "result.json").unlink()
+    again = finetune(recipe_for(facts_file), store, settings, resume=True)
+    assert (again.artifact.path / "adapter_model.safetensors").read_bytes() == weights
+
+
+def test_trackers_get_the_metrics(base: Artifact, facts_file: Path, store: Store, settings: Settings) -> None:
+    recipe = recipe_for(facts_file, training={"maxSteps": 2}, watch={"reportTo": ["tensorboard"]})
+    assert list(finetune(recipe, store, settings).folder.rglob("events.out.tfevents.*"))
+
+
+def test_the_recipe_beside_an_adapter_is_the_one_that_was_given(outcome: Outcome) -> None:
+    said = yaml.safe_load((outcome.artifact.path / "recipe.yaml").read_text())
+    assert "maxLength" not in said["training"]

@@ -99,12 +99,11 @@ def prepare(recipe: Recipe, store: Store, settings: Settings) -> Prepared:
     lora = lora_config(recipe, targets)
     for note in targets.notes:
         hint(f"{note[:1].upper()}{note[1:]}.")
-    recipe = within_context(recipe, base)
     objective = objective_named(recipe.training.objective)
     precision = choose_precision(recipe.training.precision)
     with phase("Reading, checking and tokenising the data"):
         masker = load_masker(base.path, allow_remote_code=remote)
-        data = read_run_data(recipe, base, objective, masker, settings)
+        data = read_run_data(within_context(recipe, base), base, objective, masker, settings)
     lengths = objective.lengths(data.train)
     taken = footprint(model, lora, precision, quantization=recipe.training.quantization)
     fitted = fit(recipe, lengths, _learnt(data.train, lengths), taken, free_memory(precision.device))
@@ -142,7 +141,8 @@ def finetune(
         write_task(folder, recipe, prepared)
         alone = recipe.scale.workers == 1 and recipe.scale.launcher == "accelerate"
         trained = (train if alone else train_together)(folder, store, facts=prepared.facts)
-        remember_speed(settings, base.id, trained.metrics["tokens_per_s"])
+        if trained.metrics["tokens_per_s"]:  # none where a resumed run had no step left
+            remember_speed(settings, base.id, trained.metrics["tokens_per_s"])
         return _store(folder, prepared, trained, store)
 
 
