@@ -27,7 +27,7 @@ def main() -> None:
             super().on_step_end(args, state, control, **others)
             clock.tick(self._tokens, self.metrics.last("loss"))
 
-    stage.Watcher = TimedWatcher  # type: ignore[misc]
+    stage.Watcher = TimedWatcher  # type: ignore[attr-defined]
     scratch = Path(work.scratch)
     store = Store(Path(work.model).parents[1])
     recipe = Recipe.model_validate(
