@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from freehold.core.errors import EnvironmentProblem, RefusedError
+from freehold.core.errors import EnvironmentProblem, RefusedError, UserError
+from freehold.finetune.recipe import Recipe
 from freehold.finetune.scale.report import WorkerFiles
 from freehold.finetune.scale.workers import run_workers
 
@@ -114,3 +115,16 @@ def test_workers_see_the_end_of_a_parent_that_was_killed(tmp_path: Path) -> None
 
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive
+
+
+def test_a_base_is_split_over_gpus_only() -> None:
+    from freehold.finetune.model.precision import Precision
+    from freehold.finetune.scale.arguments import distributed_arguments
+
+    recipe = Recipe.model_validate({"model": "m", "data": {"train": ["f"]}, "scale": {"workers": 2, "fsdp": True}})
+    gpu = Precision("cuda", "bfloat16", autocast=True, reason="a test")
+    cpu = Precision("cpu", "float32", autocast=False, reason="a test")
+
+    assert distributed_arguments(recipe, gpu)["fsdp"] is True
+    with pytest.raises(UserError, match="`scale.fsdp` splits the base over GPUs, and there is none here"):
+        distributed_arguments(recipe, cpu)

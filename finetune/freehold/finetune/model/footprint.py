@@ -55,8 +55,13 @@ class Footprint:
         return self.libraries + self.base + self.trained + int(WORKING * kept)
 
 
-def footprint(skeleton: Any, lora: Any, precision: Precision, *, quantization: str = "none") -> Footprint:
-    """What a run with this peft configuration takes. `skeleton` is the model on the `meta` device; it is used up."""
+def footprint(
+    skeleton: Any, lora: Any, precision: Precision, *, quantization: str = "none", split: int = 1
+) -> Footprint:
+    """What a run with this peft configuration takes. `skeleton` is the model on the `meta` device; it is used up.
+
+    `split` is the number of workers that the base is split over.
+    """
     config = skeleton.config
     linear = sum(module.weight.numel() for module in skeleton.modules() if isinstance(module, torch.nn.Linear))
     with quiet_libraries():
@@ -71,7 +76,7 @@ def footprint(skeleton: Any, lora: Any, precision: Precision, *, quantization: s
     base = (total - trained - quantized) * rest + quantized * QUANTIZED_BYTES[quantization]
     kept, checkpointed = _activations(model, config, width)
     return Footprint(
-        base=int(base),
+        base=int(base) // split,
         trained=trained * TRAINED_BYTES,
         per_token=kept,
         per_token_checkpointed=checkpointed,

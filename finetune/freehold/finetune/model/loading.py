@@ -24,7 +24,8 @@ def load_base(artifact: Artifact, recipe: Recipe, precision: Precision) -> Any:
     """The base as a causal language model on the run's device, its weights frozen by whoever adds an adapter."""
     if recipe.training.quantization != "none":
         return load_quantized(artifact, recipe.training.quantization, precision)
-    return load_model(artifact, precision.base, precision.device)
+    # A base that is to be split up is split from the CPU: no GPU has room for all of it.
+    return load_model(artifact, precision.base, "cpu" if recipe.scale.fsdp else precision.device)
 
 
 def load_model(artifact: Artifact, dtype: str, device: str, *, folder: Path | None = None) -> Any:

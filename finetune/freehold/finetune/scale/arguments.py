@@ -2,12 +2,22 @@
 
 from typing import Any
 
+from freehold.core.errors import UserError
 from freehold.finetune.model.precision import Precision
 from freehold.finetune.recipe import Recipe
 
 
 def distributed_arguments(recipe: Recipe, precision: Precision) -> dict[str, Any]:
-    """Keywords of `transformers.TrainingArguments`; none for a run in one process."""
+    """Keywords of `transformers.TrainingArguments`; none for a run in one process.
+
+    Raises UserError for `scale.fsdp` without GPUs, which accelerate would leave out without a word.
+    """
+    if recipe.scale.fsdp and precision.device == "cpu":
+        raise UserError(
+            "`scale.fsdp` splits the base over GPUs, and there is none here",
+            why="workers on a CPU each hold all of it, in the same memory",
+            next_step="Write `scale: {fsdp: false}`; fewer workers take less memory.",
+        )
     if recipe.scale.workers == 1 and recipe.scale.launcher == "accelerate":
         return {}
     found: dict[str, Any] = {

@@ -9,6 +9,7 @@ from freehold.core.progress import phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.store import Store
 from freehold.finetune.model.loading import load_base, load_tokenizer
+from freehold.finetune.scale.arguments import distributed_arguments
 from freehold.finetune.scale.ray_cluster import run_on_ray
 from freehold.finetune.scale.report import WorkerFiles
 from freehold.finetune.scale.workers import run_workers
@@ -23,6 +24,7 @@ def train_together(folder: RunFolder, store: Store, *, facts: Mapping[str, Any] 
     """
     task = Task.load(folder, store)
     scale, precision = task.recipe.scale, task.plan.precision
+    distributed_arguments(task.recipe, precision)  # refuse here, once, what each worker would refuse
     files = WorkerFiles(folder.path / "workers")
     files.write(files.facts, dict(facts or {}))
     if scale.launcher == "ray":

@@ -105,7 +105,8 @@ def prepare(recipe: Recipe, store: Store, settings: Settings) -> Prepared:
         masker = load_masker(base.path, allow_remote_code=remote)
         data = read_run_data(within_context(recipe, base), base, objective, masker, settings)
     lengths = objective.lengths(data.train)
-    taken = footprint(model, lora, precision, quantization=recipe.training.quantization)
+    split = recipe.scale.workers if recipe.scale.fsdp else 1
+    taken = footprint(model, lora, precision, quantization=recipe.training.quantization, split=split)
     fitted = fit(recipe, lengths, _learnt(data.train, lengths), taken, free_memory(precision.device))
     plan = make_plan(
         recipe,

@@ -107,7 +107,8 @@ def train(folder: RunFolder, store: Store, *, facts: Mapping[str, Any] | None = 
         if recipe.training.packing:
             pad = trainer.data_collator.pad_token_id
             check_kept_apart(model, setup.train, pad, autocast=plan.precision.autocast)
-        try_longest_batch(trainer, objective.lengths(setup.train), recipe)
+        if not recipe.scale.fsdp:  # the base is split up only when training begins
+            try_longest_batch(trainer, objective.lengths(setup.train), recipe)
     if is_first:
         clear_halves(folder.checkpoints)
     checkpoint = next(reversed(whole_checkpoints(folder.checkpoints)), None)
