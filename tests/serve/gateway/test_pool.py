@@ -101,6 +101,18 @@ async def test_an_answer_that_nobody_asked_for_reaches_nobody(
     assert body == b"ho"
 
 
+@pytest.mark.parametrize("line", [b"x-a: " + b"a" * 8000 + b"\r\n", b"\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n"])
+async def test_a_head_without_an_end_is_given_up(line: bytes, pool: EnginePool, engine: StubEngine) -> None:
+    async def endless(call: Call) -> None:
+        await call.raw(b"HTTP/1.1 103 Early Hints\r\n")
+        while not call.left.is_set():
+            await call.raw(line * (16_384 // len(line)))
+
+    engine.answer = endless
+    with pytest.raises(ConnectionBroken, match="headers"):
+        await _ask(pool, engine)
+
+
 async def test_a_refusal_in_the_middle_of_an_upload_arrives(client: aiohttp.ClientSession, engine: StubEngine) -> None:
     refused = asyncio.Event()
 

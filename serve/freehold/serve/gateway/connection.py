@@ -16,6 +16,9 @@ from freehold.serve.gateway.headers import HOP_BY_HOP
 HIGH_WATER_BYTES = 256 * 1024
 """More than this waiting for a slow client, and the engine is not read from."""
 
+MAX_HEAD_BYTES = 1024 * 1024
+"""Before an answer's headers are whole, interim answers included; one read may bring some of the body with them."""
+
 
 class ConnectionBroken(Exception):
     """The engine's side closed, or sent what is not HTTP, before the end of its answer."""
@@ -45,6 +48,7 @@ class EngineConnection(asyncio.Protocol):
         self._is_paused = False
         self._gathers = False
         self._has_head = False
+        self._head_bytes = 0
         self._is_whole = True
         self._is_framed = False
         self._ends_with_connection = False
@@ -71,6 +75,7 @@ class EngineConnection(asyncio.Protocol):
         assert self._transport is not None, "the connection is made"
         self.status, self.headers, self.fields = 0, [], {}
         self._has_head = self._is_whole = self._gathers = False
+        self._head_bytes = 0
         self._transport.write(request)
         while not self._has_head:
             # `_wait`, without a coroutine: every request comes by here.
@@ -161,6 +166,12 @@ class EngineConnection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break(f"headers of over {MAX_HEAD_BYTES} bytes")
+                self.close()
+                return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
