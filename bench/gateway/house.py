@@ -55,6 +55,7 @@ class StaticEngine:
     context_tokens: int | None = 8192
     can_abort: bool = True
     abilities: frozenset[str] | None = frozenset()
+    adapter: None = None
 
     def speaks(self, anthropic: bool) -> bool:
         return True

@@ -38,9 +38,11 @@ class Accounts:
 
     def begin(self, engine: Engine, job: Job, exchange: Exchange) -> Attempt:
         """It goes to this engine now."""
-        engine_time = self._times.get(engine.name)
+        # An adapter works on its model's hardware, in the same batches.
+        worker = engine.name if engine.adapter is None else engine.adapter.model
+        engine_time = self._times.get(worker)
         if engine_time is None:
-            engine_time = self._times[engine.name] = EngineTime()
+            engine_time = self._times[worker] = EngineTime()
         meter = AnswerMeter(self._metrics.of(engine.name), exchange.started)
         attempt = Attempt(engine, job, exchange, job.request_id, meter, engine_time)
         if exchange.span is not None:
