@@ -52,6 +52,11 @@ class Seen:
         return Origin(self._sources[packed >> _LINE_BITS], packed & _mask(_LINE_BITS))
 
 
+def subject(example: Example) -> str:
+    """What is asked, whatever was answered: the prompt, or a plain text itself, but for case and punctuation."""
+    return _prompt(example) or _normalised(_texts(example))
+
+
 def _mask(bits: int) -> int:
     return (1 << bits) - 1
 

@@ -1,5 +1,6 @@
 """From the recipe's sources to the rows of a run, and the prompts that are asked of the result."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from freehold.core.dataset.examples import Example
 from freehold.core.dataset.reading import read_examples
+from freehold.core.dataset.repeats import subject
 from freehold.core.errors import ConfigError
 from freehold.core.progress import hint
 from freehold.core.settings import Settings
@@ -41,7 +43,7 @@ def read_run_data(recipe: Recipe, base: Artifact, objective: Objective, masker: 
     evaluation = read_examples(data.eval, format=data.format, settings=settings) if data.eval else None
     digests = {"train": train.digest} | ({} if evaluation is None else {"eval": evaluation.digest})
     if evaluation is None:
-        learnt, held_out = _hold_out(train.examples, data.eval_fraction, recipe.training.seed)
+        learnt, held_out = hold_out(train.examples, data.eval_fraction, recipe.training.seed)
     else:
         learnt, held_out = train.examples, evaluation.examples
     return RunData(
@@ -85,13 +87,22 @@ def _refuse_errors(recipe: Recipe, base: Artifact, settings: Settings) -> None:
         hint(f"… and {len(report.problems) - SHOWN_WARNINGS} more warnings: `freehold dataset check` shows them.")
 
 
-def _hold_out(
+def hold_out(
     examples: tuple[Example, ...], fraction: float, seed: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """A share of the examples, drawn by the seed; both parts keep their order, and one example stays to learn."""
-    count = min(round(len(examples) * fraction), len(examples) - 1)
-    drawn = set(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
+    """A share of the examples, drawn by the seed; both parts keep their order.
+
+    What asks the same is drawn together, or the held-out part would ask what was learnt; one such stays to learn.
+    """
+    subjects = [subject(example) for example in examples]
+    sizes = Counter(subjects)
+    names = list(sizes)
+    wanted, drawn = round(len(examples) * fraction), set[str]()
+    for index in np.random.default_rng(seed).permutation(len(names))[: len(names) - 1]:
+        if sizes[names[index]] <= wanted:
+            wanted -= sizes[names[index]]
+            drawn.add(names[index])
     return (
-        tuple(example for index, example in enumerate(examples) if index not in drawn),
-        tuple(example for index, example in enumerate(examples) if index in drawn),
+        tuple(example for example, asked in zip(examples, subjects, strict=True) if asked not in drawn),
+        tuple(example for example, asked in zip(examples, subjects, strict=True) if asked in drawn),
     )
