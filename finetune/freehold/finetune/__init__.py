@@ -1,1 +1,1 @@
-"""Fine-tuning: datasets, recipes, trainers, merge, parity. The verb is not written yet."""
+"""Fine-tuning: data checks, masks, recipes, training, merge, and the parity gate."""
