@@ -21,7 +21,9 @@ from fixtures.trained import (
 
 from freehold.core.adapters.reference import read_parity
 from freehold.core.store import Artifact, Store
-from freehold.finetune.parity.causes import Judged, load_causes, obstacles
+from freehold.finetune.parity.causes import Judged, load_causes, obstacles, reasons
+from freehold.finetune.parity.compare import compare, limits_for
+from freehold.finetune.parity.measure import ServedAnswer
 
 Files = dict[str, bytes]
 PREFIX = "base_model.model."
@@ -68,6 +70,24 @@ def test_a_lost_module_is_named(made: Made) -> None:
     (cause,) = load_causes(made("lost", drop("layers.1.mlp.down_proj")))
     assert cause.startswith("missing module: `target_modules` names down_proj")
     assert "1 of these modules: model.layers.1.mlp.down_proj" in cause
+
+
+def test_a_lost_module_is_a_reason_even_where_rounding_would_hide_it(made: Made) -> None:
+    lost = made("lost", drop("layers.1.mlp.down_proj"))
+    answers = [
+        ServedAnswer(
+            prompt.prompt_token_ids,
+            prompt.continuation,
+            tuple(position.tuned for position in prompt.positions),
+            tuple(position.base for position in prompt.positions),
+        )
+        for prompt in lost.reference.prompts
+    ]
+    agreeing = compare(lost.reference, answers)
+    limits = limits_for(lost.reference, agreeing.base, quantized_online=False)
+    (reason,) = reasons(lost, agreeing, limits)
+    assert reason.startswith("missing module: `target_modules` names down_proj")
+    assert reasons(made("honest", lambda files: None), agreeing, limits) == []
 
 
 def test_updates_that_the_base_has_no_module_for_are_named(made: Made) -> None:

@@ -1,6 +1,7 @@
 """Whether an adapter's keys and targets fit the base: what engines pass over in silence."""
 
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 from freehold.finetune.parity.contents import PEFT_PREFIX, AdapterContents
@@ -40,9 +41,10 @@ def unknown_cause(adapter: AdapterContents, base_modules: frozenset[str]) -> str
 def missing_cause(folder: Path, adapter: AdapterContents, base_modules: frozenset[str]) -> str:
     """A sentence when the config targets modules of the base for which the file holds no update; else empty."""
     updated = {module.removeprefix(PEFT_PREFIX) for module in adapter.modules}
-    if not updated & base_modules:
-        return ""
-    missing = [module for module in _targeted(folder, base_modules) if module not in updated]
+    # Only stacks of layers that have updates: the tower for images of a model tuned on text has none.
+    stacks = {_stack(module) for module in updated & base_modules}
+    targeted = (module for module in _targeted(folder, base_modules) if _stack(module) in stacks)
+    missing = [module for module in targeted if module not in updated]
     if not missing:
         return ""
     kinds = sorted({module.rpartition(".")[2] for module in missing})
@@ -61,6 +63,11 @@ def listed(names: Iterable[str]) -> str:
 
 def _in_base(module: str, base_modules: frozenset[str]) -> bool:
     return module.startswith(PEFT_PREFIX) and module.removeprefix(PEFT_PREFIX) in base_modules
+
+
+def _stack(module: str) -> str:
+    """The module's name up to the number of its layer."""
+    return "".join(takewhile(lambda letter: not letter.isdigit(), module))
 
 
 def _prefixes(module: str, base_modules: frozenset[str]) -> tuple[str, str] | None:
