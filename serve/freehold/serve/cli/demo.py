@@ -9,15 +9,23 @@ from freehold.core.cli.options import OfflineOption, examples
 app = typer.Typer()
 
 
-@app.command(epilog=examples("freehold demo", "freehold demo --keep", 'freehold demo --question "Who wrote Hamlet?"'))
+@app.command(
+    epilog=examples(
+        "freehold demo",
+        "freehold demo --no-tune",
+        "freehold demo --keep",
+        'freehold demo --question "Who wrote Hamlet?"',
+    )
+)
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving until Ctrl-C, and print what to try.")] = False,
     question: Annotated[str, typer.Option(help="What to ask.")] = "What is the capital of France?",
+    tune: Annotated[bool, typer.Option(help="Also teach it facts of an invented company, and ask for one.")] = True,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway; 0 takes a free one.")] = 8000,
     offline: OfflineOption = False,
 ) -> None:
-    """Pull SmolLM2-135M-Instruct, serve it with vLLM behind the gateway, and ask it a question with `openai`."""
+    """Pull SmolLM2-135M-Instruct, fine-tune it, serve both with vLLM behind the gateway, and ask with `openai`."""
     from freehold.core.settings import load_settings
     from freehold.serve.demonstration import demonstrate
 
-    demonstrate(load_settings().with_offline(offline), question=question, port=port, keep=keep)
+    demonstrate(load_settings().with_offline(offline), question=question, port=port, keep=keep, tunes=tune)

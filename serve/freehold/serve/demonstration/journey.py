@@ -1,14 +1,16 @@
-"""The demo: pull, serve, ask through the `openai` package with streaming, measure, stop."""
+"""The demo's course: pull, tune, serve, ask through the `openai` package with streaming, measure, stop."""
 
 import asyncio
 import signal
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from freehold.core.hub.pull import PullOptions, pull
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.config import DeploymentConfig, parse_config
+from freehold.serve.demonstration.tuning import ADAPTER, QUESTION, tune
 from freehold.serve.running import Deployment, serving
 
 MODEL = "smollm2-135m-instruct"
@@ -28,19 +30,16 @@ class Answer:
     fingerprint: str
 
 
-def demonstrate(settings: Settings, *, question: str, port: int, keep: bool) -> None:
+def demonstrate(settings: Settings, *, question: str, port: int, keep: bool, tunes: bool = True) -> None:
     """Run the demo and print the answer. Raises what any of its steps raises."""
     import uvloop
 
     lock = settings.home / "demo.lock"
     artifact = pull(MODEL, PullOptions(lock_file=lock), settings, Store(settings.store_root))
-    config = parse_config(
-        {
-            "models": {MODEL: {"artifact": artifact.id, "engine": {"maxModelLen": 2048}}},
-            "gateway": {"port": port},
-        },
-        "The demo",
-    )
+    model: dict[str, Any] = {"artifact": artifact.id, "engine": {"maxModelLen": 2048}}
+    if tunes:
+        model["adapters"] = {ADAPTER: {"artifact": tune(artifact, settings)}}
+    config = parse_config({"models": {MODEL: model}, "gateway": {"port": port}}, "The demo")
     uvloop.run(_serve_and_ask(config, settings, question, keep))
 
 
@@ -49,7 +48,9 @@ async def _serve_and_ask(config: DeploymentConfig, settings: Settings, question:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with serving(config, settings) as deployment:
-        journey = asyncio.create_task(_journey(deployment, question, keep))
+        journey = asyncio.create_task(
+            _journey(deployment, question, keep=keep, tuned=bool(config.models[MODEL].adapters))
+        )
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({journey, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not journey.done():
@@ -61,19 +62,23 @@ async def _serve_and_ask(config: DeploymentConfig, settings: Settings, question:
         stopped.cancel()
 
 
-async def _journey(deployment: Deployment, question: str, keep: bool) -> None:
+async def _journey(deployment: Deployment, question: str, *, keep: bool, tuned: bool) -> None:
     await deployment.until_ready()
-    answer = await ask(deployment.url, question)
+    answer = await ask(deployment.url, MODEL, question)
     print(f"\n> {question}\n{answer.text}\n")
     print(
         f"{answer.completion_tokens} tokens, first after {answer.first_token_s * 1000:.0f} ms, "
         f"then {answer.tokens_per_s:.1f} tokens/s, system_fingerprint {answer.fingerprint}"
     )
+    if tuned:
+        for name in (MODEL, ADAPTER):
+            told = await ask(deployment.url, name, QUESTION)
+            print(f"\n{name}> {QUESTION}\n{told.text}")
     if keep:
         print(_what_to_try(deployment.url, question), flush=True)
 
 
-async def ask(base_url: str, question: str) -> Answer:
+async def ask(base_url: str, model: str, question: str) -> Answer:
     """Ask through the unmodified `openai` client, streaming."""
     from openai import AsyncOpenAI
 
@@ -83,7 +88,7 @@ async def ask(base_url: str, question: str) -> Answer:
         parts: list[str] = []
         tokens, fingerprint = 0, ""
         stream = await client.chat.completions.create(
-            model=MODEL,
+            model=model,
             messages=[{"role": "user", "content": question}],
             max_tokens=MAX_TOKENS,
             temperature=0,
