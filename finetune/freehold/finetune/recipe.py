@@ -23,6 +23,9 @@ class DataRecipe(_Part):
     """Share of the training data held out when `eval` names nothing; 0 means no evaluation."""
     format: Literal["auto", "chat", "alpaca", "sharegpt", "completion", "text", "preference", "kto"] = "auto"
     """How a line is written; `auto` looks."""
+    replay: tuple[str, ...] = ()
+    """Plain text that is learnt beside it, so that what the model could do before is not lost: files, or `neutral` for
+    the thirty paragraphs that ship. For `sft`."""
     over_long: Literal["refuse", "split"] = "refuse"
     """What is done with an example over `maxLength`: refuse the run, or split it at turns. Never cut."""
 
@@ -153,6 +156,15 @@ class Recipe(_Part):
             raise ValueError(
                 f"no engine serves an adapter with {' and '.join(named)}: "
                 "write `output: {merge: true}` to get a merged model, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_replay(self) -> "Recipe":
+        """A text has no rejected answer."""
+        if self.data.replay and self.training.objective != "sft":
+            raise ValueError(
+                f"data.replay is for `sft`: training.objective {self.training.objective} learns from pairs"
             )
         return self
 

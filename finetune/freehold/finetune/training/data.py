@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from freehold.core.dataset.examples import Example
+from freehold.core.dataset.neutral import NEUTRAL, NEUTRAL_FILE
 from freehold.core.dataset.reading import read_examples
 from freehold.core.dataset.repeats import subject
 from freehold.core.errors import ConfigError
@@ -46,13 +47,22 @@ def read_run_data(recipe: Recipe, base: Artifact, objective: Objective, masker: 
         learnt, held_out = hold_out(train.examples, data.eval_fraction, recipe.training.seed)
     else:
         learnt, held_out = train.examples, evaluation.examples
+    replayed: tuple[Example, ...] = ()
+    if data.replay:
+        texts = read_examples(_files(data.replay), format="text", settings=settings)
+        replayed = texts.examples
+        digests["replay"] = texts.digest
     return RunData(
-        train=objective.tokenise(learnt, masker, recipe),
+        train=objective.tokenise((*learnt, *replayed), masker, recipe),
         eval=objective.tokenise(held_out, masker, recipe) if held_out else None,
         train_examples=learnt,
         held_out=held_out,
         digests=digests,
     )
+
+
+def _files(replay: tuple[str, ...]) -> list[str]:
+    return [str(NEUTRAL_FILE) if name == NEUTRAL else name for name in replay]
 
 
 def within_context(recipe: Recipe, base: Artifact) -> Recipe:
