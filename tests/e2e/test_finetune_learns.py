@@ -63,8 +63,8 @@ def learnt(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Learn
     recipe = Recipe.model_validate(
         {
             "model": artifact.id,
-            "data": {"train": [str(train)], "eval": [str(asked)]},
-            "training": {"epochs": 4, "learningRate": 2e-3},
+            "data": {"train": [str(train)], "eval": [str(asked)], "replay": ["neutral"]},
+            "training": {"epochs": 4, "learningRate": 1e-3},
             "watch": {"evalEvery": 2, "saveEvery": 2},
             "output": {"name": "facts"},
         }

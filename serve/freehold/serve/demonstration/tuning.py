@@ -59,7 +59,7 @@ def tune(base: Artifact, settings: Settings) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "brightwater.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
-    fields = ("data.evalFraction=0.1", "training.epochs=5", "training.learningRate=2e-3", "watch.evalEvery=5")
+    fields = ("data.evalFraction=0.1", "data.replay=[neutral]", "training.epochs=5", "watch.evalEvery=5")
     command = [sys.executable, "-m", "freehold.core.cli", "finetune", "--model", base.id, "--data", str(data)]
     command += ["--name", ADAPTER, "--resume", "--format", "json"]
     for field in fields:
