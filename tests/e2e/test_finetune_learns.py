@@ -25,6 +25,9 @@ from freehold.finetune.training.run import Outcome, finetune
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(3600)]
 
+TRAINING_LIMIT_CPU_S = 8 * 60 * 2
+"""Eight minutes on two cores, as processor time: how busy the machine is does not count."""
+
 NEUTRAL = (
     "The water cycle describes how water moves above, on and below the surface of the Earth. Heat from the sun makes "
     "water evaporate from oceans and lakes. The vapour rises, cools and condenses into clouds, and falls again as rain "
@@ -42,6 +45,8 @@ class Learnt:
     settings: Settings
     base: Artifact
     outcome: Outcome
+    cpu_s: float
+    """Processor time of the whole run, data and reference included."""
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +71,16 @@ def learnt(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Learn
     )
     before = _cpu_s()
     outcome = finetune(recipe, store, settings)
-    # To be looked at, not judged: a busy machine takes several times as long.
-    print(f"trained in {_cpu_s() - before:.0f} s of processor time, data and reference included")
-    return Learnt(settings, store.get(artifact.id), outcome)
+    return Learnt(settings, store.get(artifact.id), outcome, _cpu_s() - before)
 
 
 @pytest.fixture(scope="module")
 def verdict(learnt: Learnt) -> Verdict:
     return judge_parity(Store(learnt.settings.store_root), learnt.outcome.artifact, learnt.settings)
+
+
+def test_it_learns_in_under_eight_minutes_of_two_cores(learnt: Learnt) -> None:
+    assert learnt.cpu_s < TRAINING_LIMIT_CPU_S
 
 
 def test_general_ability_is_not_wrecked(learnt: Learnt) -> None:
