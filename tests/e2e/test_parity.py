@@ -67,11 +67,16 @@ def adapters(store: Store, base: Artifact, tmp_path_factory: pytest.TempPathFact
     return {name: add_adapter(store, on, name, scratch, recipe) for name, (on, recipe) in recipes.items()}
 
 
+def _is_ours(process: psutil.Process) -> bool:
+    return "freehold" in " ".join(process.cmdline())
+
+
 @pytest.fixture(scope="module")
 def verdicts(store: Store, adapters: dict[str, Artifact], settings: Settings) -> dict[str, Verdict]:
     """One engine serves them all: a start takes a minute."""
+    before = set(psutil.Process().children(recursive=True))
     judged = judge_together(store, list(adapters.values()), settings, engine=FLOAT32)
-    assert not [p for p in psutil.Process().children(recursive=True) if "freehold" in " ".join(p.cmdline())]
+    assert not [p for p in psutil.Process().children(recursive=True) if p not in before and _is_ours(p)]
     return dict(zip(adapters, judged, strict=True))
 
 

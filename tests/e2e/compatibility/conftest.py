@@ -56,7 +56,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of the gateway, all engines ready."""
     home = tmp_path_factory.mktemp("compatibility")

@@ -121,10 +121,22 @@ async def test_an_address_of_another_machine_is_an_error(engine: StubEngine) -> 
         await GatewayServer(create_gateway({"tiny": engine}, config), config).start()
 
 
-async def test_signals_stay_with_the_program(gateway: GatewayServer) -> None:
-    assert gateway.port
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+async def test_signals_stay_with_the_program(engine: StubEngine) -> None:
+    def own(*_: object) -> None:
+        pytest.fail("no signal was sent")
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, own) for number in numbers]
+    try:
+        config = GatewayConfig(port=0)
+        server = GatewayServer(create_gateway({"tiny": engine}, config), config)
+        await server.start()
+        assert [signal.getsignal(number) for number in numbers] == [own, own]
+        await server.stop()
+        assert [signal.getsignal(number) for number in numbers] == [own, own]
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 async def test_it_starts_and_stops_by_asgis_lifespan(engine: StubEngine) -> None:
