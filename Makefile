@@ -1,6 +1,8 @@
 # Two commands: `make demo` and `make test`. Both make the environment first and reuse it afterwards.
 PYTHON ?= python3
 RUN := .venv/bin/python -m
+# Test files that run at a time. What is marked `alone` runs by itself afterwards.
+JOBS ?= 2
 
 # What needs neither an engine nor special hardware and takes less than ten seconds.
 UNIT := not engine and not slow and not gpu and not cluster and not browser
@@ -17,8 +19,11 @@ env: ## Make .venv over the shared environment (first time: minutes and 4 GB; th
 demo: env ## A model answers a question behind an OpenAI API; KEEP=1 leaves it serving
 	@.venv/bin/freehold demo $(if $(KEEP),--keep)
 
-test: lint ## Lint, types and the whole suite, the real engine included
-	@$(RUN) pytest
+test: lint ## Lint, types and the whole suite, the real engine included; JOBS=1 for one file at a time
+	@ended=0; \
+	$(RUN) pytest -n $(JOBS) -m "not alone" || ended=$$?; \
+	$(RUN) pytest -m alone || ended=$$?; \
+	exit $$ended
 
 check: lint unit ## Lint, types and unit tests: under three minutes
 
@@ -28,7 +33,7 @@ lint: env
 	@$(RUN) mypy
 
 unit: env
-	@$(RUN) pytest -m "$(UNIT)"
+	@$(RUN) pytest -n $(JOBS) -m "$(UNIT)"
 
 docs: env ## Write the generated pages anew
 	@$(RUN) freehold.core.cli.reference docs/reference/commands.md

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pytest_socket import socket_allow_hosts
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = (
     "fixtures.models",
@@ -12,6 +13,9 @@ pytest_plugins = (
     "fixtures.journeys",
     "fixtures.databases",
 )
+
+SHARING = ("tests/e2e/compatibility/",)
+"""Folders whose tests share one engine, and tell each other what passed."""
 
 FROM_OUTSIDE = (
     "HF_TOKEN",
@@ -39,6 +43,19 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     return folder
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests run in one process, in order; so do those of a folder that shares an engine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return next((folder for folder in SHARING if path.startswith(folder)), path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """How `pytest -n` divides the tests."""
+    return ByFile(config, log)
 
 
 def pytest_runtest_setup() -> None:

@@ -23,7 +23,7 @@ from freehold.finetune.parity.judge import judge_parity
 from freehold.finetune.recipe import Recipe
 from freehold.finetune.training.run import Outcome, finetune
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(3600)]
 
 TRAINING_LIMIT_CPU_S = 8 * 60 * 2
 """Eight minutes on two cores, as processor time: how busy the machine is does not count."""
