@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from fixtures.facts import invent, training_rows, write_rows
-from fixtures.models import add_artifact, read_files
 
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
@@ -24,16 +23,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nf4": {"training": {"quantization": "nf4"}},
     "int8": {"training": {"quantization": "int8"}},
 }
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path)
-
-
-@pytest.fixture
-def base(store: Store, tiny_model: Path) -> Artifact:
-    return add_artifact(store, "tiny", read_files(tiny_model), license="apache-2.0")
 
 
 @pytest.fixture

@@ -1,23 +1,15 @@
 """A base in 4 or 8 bits on the CPU: what it is, what it learns, and that the adapter is for the whole base."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from freehold.core.store import Artifact, Store
+from freehold.core.store import Artifact
 from freehold.finetune.model.precision import Precision
 from freehold.finetune.quantized.loading import load_quantized
 from freehold.finetune.recipe import Recipe
 
 CPU = Precision("cpu", "float32", autocast=False, reason="a test")
-
-
-@pytest.fixture
-def base(store: Store, tiny_model: Path) -> Artifact:
-    from fixtures.models import add_artifact, read_files
-
-    return add_artifact(store, "tiny", read_files(tiny_model))
 
 
 def losses(model: Any, steps: int) -> list[float]:

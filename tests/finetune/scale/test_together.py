@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 import pytest
 from fixtures.facts import invent, training_rows, write_rows
-from fixtures.models import add_artifact, read_files
 
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
@@ -24,21 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
-
-
-@pytest.fixture
-def store(settings: Settings) -> Store:
-    return Store(settings.store_root)
-
-
-@pytest.fixture
-def base(store: Store, tiny_model: Path) -> Artifact:
-    return add_artifact(store, "tiny", read_files(tiny_model), license="apache-2.0")
 
 
 @pytest.fixture

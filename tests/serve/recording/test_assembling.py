@@ -40,6 +40,7 @@ ANSWER = json.dumps({"text": "Paris" * 100}).encode()
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [(b"gzip", gzip.compress(ANSWER)), (b"deflate", zlib.compress(ANSWER)), (b"identity", ANSWER), (b"", ANSWER)],
+    ids=["gzip", "deflate", "identity", "unsaid"],
 )
 def test_compressed_answers_are_read(encoding: bytes, body: bytes) -> None:
     record = _record(response=body, content_encoding=encoding)
