@@ -1,5 +1,6 @@
 """What every test gets: a home of its own and no network but loopback."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     return folder
+
+
+def pytest_configure() -> None:
+    """What vLLM finds out about a model's class takes it 15 s; homes change from test to test, this does not."""
+    os.environ.setdefault("VLLM_CACHE_ROOT", str(Path.home() / ".cache" / "freehold" / "vllm"))
 
 
 class ByFile(LoadScopeScheduling):

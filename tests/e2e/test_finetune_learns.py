@@ -124,7 +124,7 @@ def _exact(url: str, model: str, questions: Sequence[tuple[str, str]]) -> float:
             said: str = json.loads(answer.text)["choices"][0]["message"]["content"]
             return said.strip() == pair[1]
 
-        with ThreadPoolExecutor(4) as pool:
+        with ThreadPoolExecutor(16) as pool:
             return sum(pool.map(ask, questions)) / len(questions)
 
 
