@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fixtures.wheels import write_wheel
 
-from freehold.core.environment.counter import Counter
+from freehold.core.counter import Counter
 from freehold.core.environment.lock import Pin
 from freehold.core.environment.packages import PARTS, install_pins, installed, size_bytes, split, unexpected
 from freehold.core.errors import EnvironmentProblem
@@ -65,8 +65,8 @@ def test_size_counts_every_file(tmp_path: Path) -> None:
 
 
 def test_the_count_is_plain_lines_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freehold.core.environment.counter.PLAIN_INTERVAL_S", 0)
+    monkeypatch.setattr("freehold.core.counter.PLAIN_INTERVAL_S", 0)
     out = io.StringIO()
     with Counter("packages", 205, out) as counter:
         counter.show(57)
-    assert out.getvalue() == "  57 of 205 packages, 0 s\n"
+    assert out.getvalue() == "  57 of 205 packages, 0 s, 0 s left\n"

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from freehold.core.errors import EnvironmentProblem, UserError
+from freehold.core.memory import cgroup_room
+from freehold.core.model.loading import load_model, skeleton
 from freehold.core.store import Artifact
 from freehold.finetune.model.adapter import lora_config
 from freehold.finetune.model.footprint import Footprint, footprint
-from freehold.finetune.model.loading import load_model
 from freehold.finetune.model.precision import Precision
-from freehold.finetune.model.room import cgroup_room
 from freehold.finetune.recipe import Recipe
-from freehold.finetune.targets import choose_targets, skeleton
+from freehold.finetune.targets import choose_targets
 from freehold.finetune.training.first_step import memory_explained
 from freehold.finetune.training.fitting import Fit, fit
 

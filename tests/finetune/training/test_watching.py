@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from freehold.core.chart.curves import Layout, Line, smoothed, svg
 from freehold.core.errors import UserError
 from freehold.finetune.training.checkpoints import MARK, CheckpointKeeper, clear_halves, whole_checkpoints
 from freehold.finetune.watching.bar import StepBar
-from freehold.finetune.watching.chart import Layout, Line, smoothed, svg
 from freehold.finetune.watching.metrics import Metrics
 from freehold.finetune.watching.report import write_report
 from freehold.finetune.watching.samples import Sample

@@ -10,7 +10,7 @@ import subprocess
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from freehold.core.environment.counter import Counter
+from freehold.core.counter import Counter
 from freehold.core.environment.folder import locks_to_pass
 from freehold.core.environment.lock import Pin, normalize
 from freehold.core.environment.pip import last_lines, run_pip

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from freehold.core.errors import EngineError
+from freehold.core.leash import leashed
 from freehold.core.settings import Settings
 
 TAIL_LINES = 30
@@ -94,10 +95,9 @@ class _Child:
 
     @classmethod
     def start(cls, config: Path, home: Path) -> "_Child":
-        launcher = (sys.executable, "-m", "freehold.core.rehearsal.launcher", str(os.getpid()))
         return cls(
             subprocess.Popen(
-                (*launcher, "serve", str(config), "--offline"),
+                leashed(sys.executable, "-m", "freehold.core.cli", "serve", str(config), "--offline"),
                 env={**os.environ, "FREEHOLD_HOME": str(home)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """The store: immutable, content-addressed artifacts in Hugging Face layout, each with its lineage beside it."""
 
 from freehold.core.store.artifact import Artifact
-from freehold.core.store.digest import FileRecord, content_digest, hash_file
+from freehold.core.store.digest import FileRecord, content_digest, hash_file, hash_folder
 from freehold.core.store.lineage import LINEAGE_FILE, Lineage, ProbeReference, SourceRecord, Step
 from freehold.core.store.staging import Staging
 from freehold.core.store.store import Store
@@ -18,4 +18,5 @@ __all__ = [
     "Store",
     "content_digest",
     "hash_file",
+    "hash_folder",
 ]

@@ -31,6 +31,15 @@ def hash_file(path: Path, advance: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
+def hash_folder(folder: Path) -> tuple[FileRecord, ...]:
+    """A record of every file below a folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(
+        FileRecord(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=hash_file(path))
+        for path in paths
+    )
+
+
 def content_digest(files: Iterable[FileRecord]) -> str:
     """Hex SHA-256 over the sorted paths, sizes and digests: the identity of an artifact's content."""
     digest = hashlib.sha256()

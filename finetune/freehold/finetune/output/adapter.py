@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from freehold.core.store import Artifact, FileRecord, Lineage, Step, Store, content_digest, hash_file
+from freehold.core.store import Artifact, Lineage, Step, Store, content_digest, hash_folder
 from freehold.core.store.lineage import artifact_id
 from freehold.finetune.output.card import adapter_card
 from freehold.finetune.output.effect import check_has_effect
@@ -75,12 +75,3 @@ def write_records(folder: Path, recipe: Recipe, metrics: dict[str, Any]) -> None
     said = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True))
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-
-
-def hash_folder(folder: Path) -> tuple[FileRecord, ...]:
-    """A record of every file below a folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return tuple(
-        FileRecord(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=hash_file(path))
-        for path in paths
-    )

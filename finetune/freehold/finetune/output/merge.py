@@ -6,13 +6,13 @@ from typing import Any
 
 from freehold.core.adapters.reference import PARITY_FILE
 from freehold.core.errors import GateError, UserError
+from freehold.core.model.loading import load_model, load_tokenizer
 from freehold.core.probe.reference import try_probe_reference
 from freehold.core.progress import phase
 from freehold.core.quiet import quiet_libraries
-from freehold.core.store import Artifact, Lineage, Step, Store, content_digest
+from freehold.core.store import Artifact, Lineage, Step, Store, content_digest, hash_folder
 from freehold.core.store.lineage import artifact_id
-from freehold.finetune.model.loading import load_model, load_tokenizer
-from freehold.finetune.output.adapter import hash_folder, package_versions
+from freehold.finetune.output.adapter import package_versions
 from freehold.finetune.output.likeness import FLOAT32_LIMIT, STORED_LIMIT, TEXTS, check_alike, logprobs
 
 WEIGHTS = (".safetensors", ".safetensors.index.json")

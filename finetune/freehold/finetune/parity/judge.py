@@ -143,7 +143,7 @@ def _deployment(group: Sequence[Judged], served: Artifact, engine: GateEngine) -
         **engine.options,
     }
     adapters = {one.artifact.id: {"artifact": one.artifact.id, "accept": ["parity"]} for one in group}
-    model: dict[str, Any] = {"artifact": served.id, "engine": options}
+    model: dict[str, Any] = {"artifact": served.id, "engine": options, "accept": ["parity", "quality"]}
     return {"models": {served.id: model | ({"adapters": adapters} if group[0].is_adapter else {})}}
 
 

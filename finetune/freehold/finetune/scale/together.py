@@ -5,10 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from freehold.core.model.loading import load_tokenizer
 from freehold.core.progress import phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.store import Store
-from freehold.finetune.model.loading import load_base, load_tokenizer
+from freehold.finetune.model.loading import load_base
 from freehold.finetune.scale.arguments import distributed_arguments
 from freehold.finetune.scale.ray_cluster import run_on_ray
 from freehold.finetune.scale.report import WorkerFiles

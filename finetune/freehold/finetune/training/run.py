@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freehold.core.errors import RefusedError, UserError
+from freehold.core.memory import free_memory
+from freehold.core.model.loading import skeleton
 from freehold.core.progress import hint, human_bytes, phase
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
@@ -17,7 +19,6 @@ from freehold.finetune.masking.loading import load_masker
 from freehold.finetune.model.adapter import lora_config
 from freehold.finetune.model.footprint import Footprint, footprint
 from freehold.finetune.model.precision import choose_precision
-from freehold.finetune.model.room import free_memory
 from freehold.finetune.output.adapter import finetune_step, store_adapter, write_records
 from freehold.finetune.output.effect import check_has_effect
 from freehold.finetune.output.merge import load_with_adapter, store_merged
@@ -25,7 +26,7 @@ from freehold.finetune.parity.prompts import choose_prompts
 from freehold.finetune.parity.reference import write_reference
 from freehold.finetune.recipe import Recipe
 from freehold.finetune.scale.together import train_together
-from freehold.finetune.targets import Targets, choose_targets, skeleton
+from freehold.finetune.targets import Targets, choose_targets
 from freehold.finetune.training.checkpoints import step_of, whole_checkpoints
 from freehold.finetune.training.data import RunData, read_run_data, within_context
 from freehold.finetune.training.fitting import Fit, fit

@@ -9,12 +9,13 @@ from typing import Any
 
 from transformers import PrinterCallback, set_seed
 
+from freehold.core.model.loading import load_tokenizer
 from freehold.core.progress import hint, phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.store import Artifact, Store
 from freehold.finetune.masking.loading import stop_token_ids
 from freehold.finetune.model.adapter import add_adapter, lora_config
-from freehold.finetune.model.loading import load_base, load_tokenizer
+from freehold.finetune.model.loading import load_base
 from freehold.finetune.output.saving import save_adapter
 from freehold.finetune.recipe import Recipe
 from freehold.finetune.scale.state import whole_state

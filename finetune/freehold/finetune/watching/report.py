@@ -5,20 +5,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from freehold.core.chart.curves import Line, legend, smoothed, svg
+from freehold.core.chart.page import STYLE
 from freehold.core.store.atomic import write_atomically
-from freehold.finetune.watching.chart import Line, legend, smoothed, svg
 from freehold.finetune.watching.metrics import Metrics
 from freehold.finetune.watching.samples import Sample
 
 RELOAD_S = 5
-
-STYLE = """
-:root { color-scheme: light dark; } body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem;
-padding: 0 1rem; } svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: currentColor; opacity: .7; }
-svg .grid { stroke: currentColor; opacity: .15; } table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-top: 1px solid #8884; }
-pre { white-space: pre-wrap; margin: 0; font: inherit; } .state { opacity: .7; }
-"""
 
 
 def loss_lines(metrics: Metrics) -> list[Line]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from freehold.core.chart.png import draw_png
 from freehold.core.errors import UserError
 from freehold.core.quiet import quiet_libraries
 from freehold.finetune.watching.bar import StepBar
 from freehold.finetune.watching.metrics import Metrics
-from freehold.finetune.watching.plot import draw_png
 from freehold.finetune.watching.report import loss_lines, write_report
 from freehold.finetune.watching.samples import Sample, Sampler
 

@@ -1,4 +1,4 @@
-"""Curves over steps, laid out once for both pictures: SVG inside the report, and a PNG."""
+"""Curves over steps, laid out once for both pictures: SVG inside a page, and a PNG."""
 
 import math
 from collections.abc import Sequence
@@ -64,10 +64,10 @@ def smoothed(points: Curve, share: float = 0.9) -> list[tuple[int, float]]:
     return found
 
 
-def svg(lines: Sequence[Line]) -> str:
+def svg(lines: Sequence[Line], by: str = "step") -> str:
     """The chart as one `<svg>` element, readable in light and dark."""
     layout = Layout.of(lines)
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_names(lines))} by step">']
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_names(lines))} by {escape(by)}">']
     for value in layout.value_ticks():
         y = layout.y(value)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from freehold.core.chart.curves import HEIGHT, LEFT, RIGHT, WIDTH, Layout, Line
 from freehold.core.store.atomic import write_atomically
-from freehold.finetune.watching.chart import HEIGHT, LEFT, RIGHT, WIDTH, Layout, Line
 
 SCALE = 2
 """Drawn this much larger than the layout, for sharp lines."""

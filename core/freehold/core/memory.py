@@ -1,4 +1,4 @@
-"""How much memory a run may take here: RAM within the container's limit, or what the GPU has free."""
+"""How much memory there is for a job: RAM within the container's limit, or what the GPU has free."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`57 of 205 packages, 34 s`: moves on a terminal; elsewhere a line at most every ten seconds."""
+"""`57 of 205 packages, 34 s, 88 s left`: moves on a terminal; elsewhere a line at most every ten seconds."""
 
 import sys
 import time
@@ -22,7 +22,9 @@ class Counter:
 
     def show(self, done: int) -> None:
         now = time.monotonic()
-        line = f"  {done} of {self._total} {self._noun}, {now - self._started:.0f} s"
+        took = now - self._started
+        left = f", {took / done * (self._total - done):.0f} s left" if done else ""
+        line = f"  {done} of {self._total} {self._noun}, {took:.0f} s{left}"
         if self._live:
             print(f"\r{line}\033[K", end="", file=self._stream, flush=True)
         elif now - self._last_line >= PLAIN_INTERVAL_S:

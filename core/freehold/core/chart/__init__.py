@@ -1,0 +1,1 @@
+"""Charts of curves, as SVG inside a page and as PNG."""
