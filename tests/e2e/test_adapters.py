@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 import yaml
-from fixtures.journeys import Running, freehold, running
+from fixtures.journeys import Running, all_gone, freehold, running
 from fixtures.models import add_artifact, read_files
 from fixtures.trained import Recipe, add_adapter, add_base, rename
 
@@ -232,3 +232,12 @@ def test_a_killed_engine_comes_back_with_its_adapters(site: Site) -> None:
             answer = _ask(client, "after", prompts[0])
         assert _answers(client, "after", prompts) == _expected(site.other)
         assert _answers(client, STATIC, _prompts(site.support)) == _expected(site.support)
+
+
+def test_guard_and_parent_killed_at_once_leave_no_process(site: Site) -> None:
+    # The last test on this site: it ends it.
+    processes = site.process.descendants()
+    guard = next(process for process in processes if "freehold.serve.engines.guard" in process.cmdline())
+    site.process.process.kill()
+    guard.kill()
+    assert all_gone(processes)

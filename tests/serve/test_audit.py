@@ -1,9 +1,10 @@
 """Every administrative act leaves one line, and one that could not leave it is not done."""
 
 import json
-import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -149,18 +150,21 @@ def test_a_rotated_file_is_left_and_a_new_one_begun(audit: AuditLog) -> None:
     assert rotated.read_text().count("\n") == 1
 
 
-def _record_many(path: Path, writer: int) -> None:
-    for number in range(50):
-        AuditLog(path).record("keys.create", actor=f"key_{writer}", target=str(number), details={"pad": "x" * 3000})
+WRITER = """
+import sys
+from pathlib import Path
+from freehold.serve.audit import AuditLog
+
+for number in range(50):
+    details = {"pad": "x" * 3000}
+    AuditLog(Path(sys.argv[1])).record("keys.create", actor=sys.argv[2], target=str(number), details=details)
+"""
 
 
 def test_processes_do_not_write_into_each_others_lines(audit: AuditLog) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=_record_many, args=(audit.path, writer)) for writer in range(3)]
-    for process in writers:
-        process.start()
-    for process in writers:
-        process.join(60)
+    command = (sys.executable, "-c", WRITER, str(audit.path))
+    writers = [subprocess.Popen([*command, f"key_{writer}"]) for writer in range(3)]
+    assert [process.wait(60) for process in writers] == [0, 0, 0]
     seen = {(record["actor"], record["target"]) for record in _lines(audit)}
     assert seen == {(f"key_{writer}", str(number)) for writer in range(3) for number in range(50)}
 
