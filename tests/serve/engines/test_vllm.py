@@ -71,6 +71,24 @@ def test_a_cpu_gets_its_cache_and_a_gpu_its_share(artifact: Artifact) -> None:
     assert "--enforce-eager" not in on_gpu.command and "--gpu-memory-utilization" in on_gpu.command
 
 
+def _executor(started: Launch) -> tuple[str | None, str | None]:
+    flag = "--distributed-executor-backend"
+    given = started.command[started.command.index(flag) + 1] if flag in started.command else None
+    return given, started.env.get("VLLM_ENABLE_V1_MULTIPROCESSING")
+
+
+def test_a_small_machine_runs_scheduler_and_worker_in_one_process(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert _executor(_launch(artifact)) == ("uni", "0")
+    assert _executor(_launch(artifact, has_gpu=True)) == (None, None)
+    assert _executor(_launch(artifact, tensorParallel=2)) == (None, None)
+    assert _executor(_launch(artifact, extraArgs=["--distributed_executor_backend=mp"])) == (None, None)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert _executor(_launch(artifact)) == (None, None)
+
+
 def test_the_log_tells_the_phase() -> None:
     log = "INFO import\n"
     assert current_phase(log) == "importing"
