@@ -9,7 +9,7 @@ from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
 from freehold.serve.config import DeploymentConfig, load_config, parse_config
 
-MODEL_OPTIONS = ("name", "dtype", "max_model_len")
+MODEL_OPTIONS = ("name", "dtype", "max_model_len", "accept_parity", "accept_quality")
 
 
 def from_file(
@@ -19,7 +19,7 @@ def from_file(
 
     Raises UserError on options that only fit one model.
     """
-    given = [f"--{option.replace('_', '-')}" for option in MODEL_OPTIONS if model_options[option] is not None]
+    given = [f"--{option.replace('_', '-')}" for option in MODEL_OPTIONS if model_options.get(option)]
     if given:
         raise UserError(
             f"{', '.join(given)} cannot be combined with a config file",
@@ -41,12 +41,13 @@ def from_model(
     dtype: str | None,
     max_model_len: int | None,
     workers: int | None = None,
+    accept: tuple[str, ...] = (),
 ) -> DeploymentConfig:
     """A deployment of one model, pulled first when the store does not hold it."""
 
     def deployment(artifact_id: str, served_name: str) -> DeploymentConfig:
         engine = {"dtype": dtype, "maxModelLen": max_model_len}
-        served = {"artifact": artifact_id, "engine": _given(engine)}
+        served = {"artifact": artifact_id, "engine": _given(engine), "accept": accept}
         gateway = _given({"host": host, "port": port, "workers": workers})
         return parse_config({"models": {served_name: served}, "gateway": gateway}, "The command line")
 

@@ -30,6 +30,12 @@ def serve(
     name: Annotated[str | None, typer.Option(help="Name that clients send; with MODEL only.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16; with MODEL only.")] = None,
     max_model_len: Annotated[int | None, typer.Option(help="Context window in tokens; with MODEL only.")] = None,
+    accept_parity: Annotated[
+        bool, typer.Option("--accept-parity", help="Serve a merged model that has not passed its parity gate.")
+    ] = False,
+    accept_quality: Annotated[
+        bool, typer.Option("--accept-quality", help="Serve a quantized model that has not passed its quality gate.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Check the config and everything it names, then exit.")
     ] = False,
@@ -47,7 +53,15 @@ def serve(
     settings = load_settings().with_offline(offline)
     if Path(target).suffix in (".yaml", ".yml"):
         config = from_file(
-            Path(target), host=host, port=port, workers=workers, name=name, dtype=dtype, max_model_len=max_model_len
+            Path(target),
+            host=host,
+            port=port,
+            workers=workers,
+            name=name,
+            dtype=dtype,
+            max_model_len=max_model_len,
+            accept_parity=accept_parity,
+            accept_quality=accept_quality,
         )
     else:
         config = from_model(
@@ -59,6 +73,7 @@ def serve(
             name=name,
             dtype=dtype,
             max_model_len=max_model_len,
+            accept=tuple(gate for gate, given in (("parity", accept_parity), ("quality", accept_quality)) if given),
         )
     if check:
         check_deployment(config, settings)

@@ -137,6 +137,8 @@ class ServedModel(ConfigModel):
     """Artifact id, model name in the store, or catalogue id; a remote engine has none."""
     engine: EngineConfig = ProcessEngine()
     """How it is run: a process (the default) or a remote endpoint."""
+    accept: tuple[Literal["parity", "quality"], ...] = ()
+    """Gates that it need not have passed: a merged model its parity, a quantized one its quality."""
     adapters: dict[Annotated[str, Field(pattern=NAME)], ServedAdapter] | None = None
     """Adapters by the name that clients send. With `{}` none is there at the start, but they can be loaded while the
     engine runs; without this key it is started for the model alone."""
