@@ -1,1 +1,1 @@
-"""Quantization: methods, calibration, quality gate. The verb is not written yet."""
+"""Quantization: methods, calibration, tools, quality gate. Its commands are not published yet: a tool is missing."""

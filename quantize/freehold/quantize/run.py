@@ -1,0 +1,87 @@
+"""One run: from a model in the store to a smaller one, whose quality nobody has judged yet."""
+
+import shutil
+
+from freehold.core.model.loading import load_tokenizer
+from freehold.core.progress import hint, phase
+from freehold.core.settings import Settings
+from freehold.core.store import Artifact, Staging, Store
+from freehold.quantize.calibration.samples import Calibration, read_calibration
+from freehold.quantize.methods.method import Method
+from freehold.quantize.preparing import Plan, Request, prepare
+from freehold.quantize.storing import store_result
+from freehold.quantize.tools.order import Order
+from freehold.quantize.tools.registry import TOOLS
+from freehold.quantize.tools.running import run_tool
+
+FROM_BASE = (".json", ".jinja", ".txt", ".model", ".md", "LICENSE", "NOTICE")
+WEIGHTS = (".safetensors", ".safetensors.index.json")
+
+
+def quantize(base: Artifact, request: Request, store: Store, settings: Settings) -> Artifact:
+    """Quantize a stored model and store the result, named `<base>-<method>` unless told.
+
+    Raises RefusedError for what cannot or should not be quantized, EnvironmentProblem for a lack of memory or disk,
+    ToolFailed when the tool gave up, IntegrityError when what it wrote is not what was asked for.
+    """
+    method = request.method
+    plan = prepare(base, request, store)
+    tokenizer = load_tokenizer(base)
+    calibration = None
+    if method.calibrates:
+        calibration = read_calibration(
+            request.calibration,
+            tokenizer,
+            settings,
+            samples=request.samples,
+            sequence_length=request.sequence_length,
+            seed=request.seed,
+        )
+        hint(f"Calibrating on {calibration.samples} samples of {calibration.sequence_length} tokens.")
+        if calibration.samples < request.samples:
+            hint(f"The data gives no more: {request.samples} were asked for.")
+    key = f"quantize:{base.id}:{method.name}:{request}:{calibration.digest if calibration else ''}"
+    with store.use(base), store.staging(key) as staging:
+        order = _order(base, request, plan, staging, calibration)
+        _make(order, base, method, settings)
+        return store_result(order, base, request, plan, calibration, store, staging)
+
+
+def _order(base: Artifact, request: Request, plan: Plan, staging: Staging, calibration: Calibration | None) -> Order:
+    state = staging.root / "state"
+    state.mkdir(parents=True, exist_ok=True)
+    path = None
+    if calibration is not None:
+        from safetensors.numpy import save_file
+
+        path = state / "calibration.safetensors"
+        save_file({"token_ids": calibration.token_ids}, path)
+    tool = TOOLS[request.method.tool]
+    return Order(
+        model=base.path,
+        output=staging.result,
+        state=state,
+        scheme=dict(request.method.scheme),
+        group_size=plan.layers.group_size,
+        keep=tuple(plan.layers.kept),
+        calibration=path,
+        iterations=tool.iterations if request.iterations is None else request.iterations,
+        seed=request.seed,
+        device=plan.device,
+        dtype="bfloat16" if plan.device == "cuda" else "float32",
+        remote_code="remote-code" in base.lineage.allowed,
+    )
+
+
+def _make(order: Order, base: Artifact, method: Method, settings: Settings) -> None:
+    shutil.rmtree(order.output, ignore_errors=True)
+    tool = TOOLS[method.tool]
+    command = tool.command(settings)
+    with phase(f"Quantizing {base.id} to {method.name} with {method.tool}"):
+        run_tool(command, order)
+    for record in base.lineage.files:
+        target = order.output / record.path
+        beside_weights = record.path.endswith(FROM_BASE) and not record.path.endswith(WEIGHTS)
+        if beside_weights and record.path != "config.json" and "/" not in record.path:
+            # Tokenizer, template and sampling defaults stay the base's own, whatever the tool made of them.
+            shutil.copy(base.path / record.path, target)
