@@ -41,12 +41,14 @@ def from_model(
     dtype: str | None,
     max_model_len: int | None,
     workers: int | None = None,
-    accept: tuple[str, ...] = (),
+    accept_parity: bool = False,
+    accept_quality: bool = False,
 ) -> DeploymentConfig:
     """A deployment of one model, pulled first when the store does not hold it."""
 
     def deployment(artifact_id: str, served_name: str) -> DeploymentConfig:
         engine = {"dtype": dtype, "maxModelLen": max_model_len}
+        accept = [gate for gate, given in (("parity", accept_parity), ("quality", accept_quality)) if given]
         served = {"artifact": artifact_id, "engine": _given(engine), "accept": accept}
         gateway = _given({"host": host, "port": port, "workers": workers})
         return parse_config({"models": {served_name: served}, "gateway": gateway}, "The command line")

@@ -263,7 +263,8 @@ class Poller(threading.Thread):
         self.revisions = [0]
 
     def run(self) -> None:
-        while not self.stopping.is_set():
+        # SQLite's lock is not fair: who takes it again at once starves the others on a busy machine.
+        while not self.stopping.wait(0.001):
             self.look()
         self.look()
 

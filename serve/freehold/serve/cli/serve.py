@@ -1,7 +1,7 @@
 """`freehold serve [freehold.yaml | MODEL]`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,30 +51,13 @@ def serve(
     from freehold.serve.running import check_deployment, run_deployment
 
     settings = load_settings().with_offline(offline)
+    gateway: dict[str, Any] = {"host": host, "port": port, "workers": workers}
+    model: dict[str, Any] = {"name": name, "dtype": dtype, "max_model_len": max_model_len}
+    accepted: dict[str, Any] = {"accept_parity": accept_parity, "accept_quality": accept_quality}
     if Path(target).suffix in (".yaml", ".yml"):
-        config = from_file(
-            Path(target),
-            host=host,
-            port=port,
-            workers=workers,
-            name=name,
-            dtype=dtype,
-            max_model_len=max_model_len,
-            accept_parity=accept_parity,
-            accept_quality=accept_quality,
-        )
+        config = from_file(Path(target), **gateway, **model, **accepted)
     else:
-        config = from_model(
-            target,
-            settings,
-            host=host,
-            port=port,
-            workers=workers,
-            name=name,
-            dtype=dtype,
-            max_model_len=max_model_len,
-            accept=tuple(gate for gate, given in (("parity", accept_parity), ("quality", accept_quality)) if given),
-        )
+        config = from_model(target, settings, **gateway, **model, **accepted)
     if check:
         check_deployment(config, settings)
         print(f"{target}: {len(config.models)} model(s), no problems")

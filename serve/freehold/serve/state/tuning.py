@@ -33,9 +33,9 @@ class JobIsOver(UserError):
     code = "job_is_over"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRecord:
-    """Fields are the table's columns, explained there."""
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be made."""
 
     id: str
     space: str
@@ -46,6 +46,12 @@ class JobRecord:
     training_file: str
     validation_file: str | None
     request: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord(NewJob):
+    """Fields are the table's columns, explained there."""
+
     status: Status
     created_at: float
     finished_at: float | None
@@ -63,21 +69,6 @@ class JobRecord:
     @property
     def is_over(self) -> bool:
         return self.status not in PENDING
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to be made."""
-
-    id: str
-    space: str
-    key_id: str
-    team: str
-    model: str
-    tuned_model: str
-    training_file: str
-    validation_file: str | None
-    request: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
