@@ -71,6 +71,18 @@ def test_a_cpu_gets_its_cache_and_a_gpu_its_share(artifact: Artifact) -> None:
     assert "--enforce-eager" not in on_gpu.command and "--gpu-memory-utilization" in on_gpu.command
 
 
+@pytest.mark.parametrize(
+    ("config", "has_gpu", "dtype"),
+    [(b"{}", False, "float32"), (b'{"quantization_config": {}}', False, "auto"), (b"{}", True, "auto")],
+)
+def test_what_auto_is_without_bfloat16_instructions(
+    store: Store, monkeypatch: pytest.MonkeyPatch, config: bytes, has_gpu: bool, dtype: str
+) -> None:
+    monkeypatch.setattr("freehold.serve.engines.vllm.cpu_has_bfloat16", lambda: False)
+    command = _launch(add_artifact(store, "beta", {"config.json": config}), has_gpu=has_gpu).command
+    assert command[command.index("--dtype") + 1] == dtype
+
+
 def _executor(started: Launch) -> tuple[str | None, str | None]:
     flag = "--distributed-executor-backend"
     given = started.command[started.command.index(flag) + 1] if flag in started.command else None

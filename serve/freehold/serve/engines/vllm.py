@@ -1,5 +1,6 @@
 """How a vLLM is started: command line, environment, and the phases that its log tells."""
 
+import json
 import os
 import re
 import socket
@@ -66,7 +67,7 @@ def launch(
         "--served-model-name": name,
         "--host": "127.0.0.1",
         "--port": port,
-        "--dtype": _dtype(config, has_gpu=has_gpu),
+        "--dtype": _dtype(artifact, config, has_gpu=has_gpu),
         "--tensor-parallel-size": config.tensor_parallel,
         "--fingerprint-mode": "custom",
         "--fingerprint-value": fingerprint,
@@ -111,10 +112,18 @@ def _shares_a_process(config: ProcessEngine, *, has_gpu: bool) -> bool:
     return not has_gpu and (os.cpu_count() or 1) <= SMALL_CPUS and is_alone
 
 
-def _dtype(config: ProcessEngine, *, has_gpu: bool) -> str:
-    """`auto` on a CPU without bfloat16 instructions is float32: emulated bfloat16 was several times slower."""
-    emulated = config.dtype == "auto" and not has_gpu and not cpu_has_bfloat16()
+def _dtype(artifact: Artifact, config: ProcessEngine, *, has_gpu: bool) -> str:
+    """`auto` on a CPU without bfloat16 instructions is float32: emulated bfloat16 was several times slower.
+
+    Not for quantized models, whose kernels take no float32: vLLM refuses GPTQ with it, and bitsandbytes' plugin breaks.
+    """
+    emulated = config.dtype == "auto" and not has_gpu and not cpu_has_bfloat16() and not _is_quantized(artifact)
     return "float32" if emulated else config.dtype
+
+
+def _is_quantized(artifact: Artifact) -> bool:
+    path = artifact.path / "config.json"
+    return path.is_file() and "quantization_config" in json.loads(path.read_bytes())
 
 
 def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
