@@ -1,10 +1,12 @@
 """Every administrative act leaves one line, and one that could not leave it is not done."""
 
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,6 +150,21 @@ def test_a_rotated_file_is_left_and_a_new_one_begun(audit: AuditLog) -> None:
     audit.record("keys.revoke", **WHO)
     assert [line["act"] for line in _lines(audit)] == ["keys.revoke"]
     assert rotated.read_text().count("\n") == 1
+
+
+def test_a_line_that_another_process_is_in_the_middle_of_is_not_taken_for_torn(audit: AuditLog) -> None:
+    audit.record("keys.create", **WHO)
+    line = audit.path.read_bytes()
+    with audit.path.open("ab", buffering=0) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(line[:20])
+        recording = threading.Thread(target=audit.record, args=("keys.revoke",), kwargs=WHO)
+        recording.start()
+        recording.join(0.2)
+        assert recording.is_alive()
+        other.write(line[20:])
+    recording.join(30)
+    assert [record["act"] for record in _lines(audit)] == ["keys.create", "keys.create", "keys.revoke"]
 
 
 WRITER = """

@@ -4,6 +4,7 @@ An act that cannot be logged is not done: `AuditLog.act` looks whether it can wr
 file is opened by its path for each record, so logrotate needs no signal and no `copytruncate`.
 """
 
+import fcntl
 import getpass
 import json
 import os
@@ -142,12 +143,17 @@ def _line(act: str, actor: str, target: str, outcome: Outcome, origin: str, deta
 def _append(descriptor: int, line: bytes) -> bool:
     """One write, whole and durable; whether it is the file's first.
 
-    What a full disk tore off before must not swallow this record.
+    What a full disk tore off before must not swallow this record; what another process is writing just now looks the
+    same, and so only one writes at a time.
     """
-    size = os.fstat(descriptor).st_size
-    if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        line = b"\n" + line
-    written = os.write(descriptor, line)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        written = os.write(descriptor, line)
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
     if written != len(line):
         raise OSError(f"only {written} of {len(line)} bytes were written")
     os.fsync(descriptor)
