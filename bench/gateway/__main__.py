@@ -16,6 +16,8 @@ from bench.gateway.run import measure_all
 
 LIMITS_US = {CPU_PER_REQUEST: 150.0, CPU_PER_UNPACED_CHUNK: 4.0}
 """What Freehold may cost, with keys, limits and ledger on."""
+ROUTER, ROUTER_US = "vllm-router", 40.0
+"""What the peer took per request on the machine where the limits were set: how fast that was beside this one."""
 
 
 def main() -> None:
@@ -38,6 +40,13 @@ def main() -> None:
     verdict = "Freehold's limits: " + "; ".join(
         f"{figure} {cost:.1f}, allowed {LIMITS_US[figure]:.0f}" for figure, cost in costs.items()
     )
+    if any(one.name == ROUTER for one in present):
+        router = statistics.median(values(results.rounds, ROUTER, CPU_PER_REQUEST))
+        times = costs[CPU_PER_REQUEST] / router
+        verdict += (
+            f". {ROUTER} took {ROUTER_US:.0f} µs a request where these were set and takes {router:.0f} here: "
+            f"Freehold costs {times:.2f} times as much, and {LIMITS_US[CPU_PER_REQUEST] / ROUTER_US:.2f} are allowed"
+        )
     print(verdict)
     if arguments.markdown:
         arguments.markdown.parent.mkdir(parents=True, exist_ok=True)
