@@ -1,7 +1,7 @@
 # Two commands: `make demo` and `make test`. Both make the environment first and reuse it afterwards.
 PYTHON ?= python3
 RUN := .venv/bin/python -m
-# Test files that run at a time.
+# Test files that run at a time. What is marked `alone` runs by itself afterwards.
 JOBS ?= 2
 
 # What needs neither an engine nor special hardware and takes less than ten seconds.
@@ -20,7 +20,10 @@ demo: env ## A model answers a question behind an OpenAI API; KEEP=1 leaves it s
 	@.venv/bin/freehold demo $(if $(KEEP),--keep)
 
 test: lint ## Lint, types and the whole suite, the real engine included; JOBS=1 for one file at a time
-	@$(RUN) pytest -n $(JOBS)
+	@ended=0; \
+	$(RUN) pytest -n $(JOBS) -m "not alone" || ended=$$?; \
+	$(RUN) pytest -m alone || ended=$$?; \
+	exit $$ended
 
 check: lint unit ## Lint, types and unit tests: under three minutes
 
