@@ -143,6 +143,40 @@ async def test_what_arrived_before_a_connection_broke_is_read_first(pool: Engine
     connection.finish()
 
 
+STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def test_what_arrives_while_held_comes_at_once_and_the_connection_is_used_again(
+    pool: EnginePool, engine: StubEngine
+) -> None:
+    late = [b"1\r\n%d\r\n" % number for number in range(5)]
+    engine.answer = _answers(STREAM + b"1\r\na\r\n", *late, b"0\r\n\r\n")  # type: ignore[assignment]
+    connection = await pool.connection(parse_base_url(engine.base_url).origin)
+    for _ in range(2):
+        await connection.ask(REQUEST)
+        assert await connection.read() == b"a"
+        connection.hold()
+        await asyncio.sleep(0.2)
+        assert await connection.read() == b"01234"
+        connection.hold()  # at the end there is nothing to hold
+        assert await connection.read() == b""
+        connection.finish()
+        again = pool.idle(parse_base_url(engine.base_url).origin)
+        assert again is connection
+
+
+async def test_a_held_connection_still_tells_that_the_engine_died(pool: EnginePool, engine: StubEngine) -> None:
+    engine.answer = _answers(STREAM + b"1\r\na\r\n", b"1\r\nb\r\n", then=Call.hang_up)  # type: ignore[assignment]
+    connection = await pool.connection(parse_base_url(engine.base_url).origin)
+    await connection.ask(REQUEST)
+    assert await connection.read() == b"a"
+    connection.hold()
+    await asyncio.sleep(0.1)
+    assert await connection.read() == b"b"
+    with pytest.raises(ConnectionBroken):
+        await connection.read()
+
+
 async def test_an_idle_connection_is_closed_after_a_while(
     pool: EnginePool, engine: StubEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ async def _relay_events(
             if tape is not None:
                 tape.append(chunk)
             if pace_s < BURST_S:
+                answer.hold()
                 await asyncio.sleep(GATHER_S)
     exchange.end(hider.rest() if hider is not None else b"")
     return first

@@ -75,7 +75,7 @@ class EngineConnection(asyncio.Protocol):
         assert self._transport is not None, "the connection is made"
         self.status, self.headers, self.fields = 0, [], {}
         self._has_head = self._is_whole = self._gathers = False
-        self._head_bytes = 0
+        self._head_bytes = self._waiting_bytes = 0
         self._transport.write(request)
         while not self._has_head:
             # `_wait`, without a coroutine: every request comes by here.
@@ -86,15 +86,27 @@ class EngineConnection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """What has arrived of the body, at least one byte; nothing at its end. Raises ConnectionBroken."""
-        while not self._pieces:
+        pieces = self._pieces
+        if self._is_paused:
+            self._resume()
+        while not pieces:
             if self._is_whole:
                 return b""
             await self._wait()
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         self._waiting_bytes = 0
-        self._resume()
         return data
+
+    def hold(self) -> None:
+        """Leave what arrives with the kernel until the next `read`, which then gets all of it at once."""
+        if not self._is_paused and not self._is_whole and self._transport is not None:
+            self._pause(self._transport)
+
+    def _pause(self, transport: asyncio.Transport) -> None:
+        self._is_paused = True
+        with contextlib.suppress(RuntimeError):  # it is closing
+            transport.pause_reading()
 
     def _resume(self) -> None:
         if self._is_paused and self._transport is not None:
@@ -177,7 +189,12 @@ class EngineConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._break(f"not an HTTP answer: {error}")
             self.close()
-        self._wake()  # once for all that the parser made of it
+        # What follows is done once for all that the parser made of it.
+        if self._has_head and not self._gathers:
+            self._waiting_bytes += len(data)
+            if self._waiting_bytes > HIGH_WATER_BYTES and not self._is_paused and self._transport is not None:
+                self._pause(self._transport)
+        self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -220,15 +237,8 @@ class EngineConnection(asyncio.Protocol):
         self.status, self._has_head = status, True
 
     def on_body(self, body: bytes) -> None:
-        if self._is_whole:
-            return
-        self._pieces.append(body)
-        self._waiting_bytes += len(body)
-        is_full = self._waiting_bytes > HIGH_WATER_BYTES and not self._gathers
-        if is_full and not self._is_paused and self._transport is not None:
-            self._is_paused = True
-            with contextlib.suppress(RuntimeError):  # it is closing
-                self._transport.pause_reading()
+        if not self._is_whole:
+            self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         if self._has_head:
