@@ -64,8 +64,8 @@ class ModelManifest(Data):
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     license: License
     source: Origin
-    architecture: str
-    """Class name in the model's `config.json`."""
+    architecture: str | None = None
+    """Class name in the model's `config.json`; left out where no page states it."""
     parameters_total: int = Field(gt=0)
     parameters_active: int | None = Field(default=None, gt=0)
     """For one token, where not all are."""

@@ -48,6 +48,7 @@ def _headline(manifest: ModelManifest) -> str:
 
 
 def _all(manifest: ModelManifest) -> str:
-    more = (manifest.publisher, manifest.description, manifest.family, manifest.license.spdx, manifest.architecture)
+    about = (manifest.publisher, manifest.description, manifest.family, manifest.license.spdx)
+    more = (*about, manifest.architecture or "")
     told = (*more, *manifest.roles, *manifest.capabilities, *(each.model for each in manifest.replaces))
     return " ".join((_headline(manifest), *told)).lower()

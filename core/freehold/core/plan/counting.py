@@ -55,7 +55,7 @@ def config_ties(config: Mapping[str, Any]) -> bool:
     return bool(config.get("tie_word_embeddings", text_config(config).get("tie_word_embeddings", False)))
 
 
-def _skeleton(config: Mapping[str, Any], architecture: str) -> Any:
+def _skeleton(config: Mapping[str, Any], architecture: str | None) -> Any:
     import torch
     import transformers
     from huggingface_hub.errors import StrictDataclassError
@@ -67,12 +67,12 @@ def _skeleton(config: Mapping[str, Any], architecture: str) -> Any:
             made = AutoConfig.for_model(SAME.get(config["model_type"], config["model_type"]), **known)
         except (ValueError, StrictDataclassError) as error:
             raise NotCounted(str(error).splitlines()[-1].strip()[:100]) from error
-        if own := getattr(transformers, architecture, None):
+        if own := architecture and getattr(transformers, architecture, None):
             return own(made)
         for name in CLASSES:
             if type(made) in getattr(transformers, name)._model_mapping:
                 return getattr(transformers, name).from_config(made)
-    raise NotCounted(f"transformers has no {architecture}")
+    raise NotCounted(f"transformers has no {architecture or config['model_type']}")
 
 
 def count_all() -> dict[str, dict[str, int]]:
