@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA = 1
 
 Outcome = Literal["answered", "refused", "failed", "skipped"]
-"""`refused`: the target answered 4xx, so it cannot do this; `failed`: it did not answer after every retry; `skipped`: the
-budget was spent. A refused or failed prompt counts as unsolved; a skipped one counts nowhere, and is told."""
+"""`refused`: the target answered 4xx, so it cannot do this; `failed`: it did not answer after every retry; `skipped`:
+the budget was spent. A refused or failed prompt counts as unsolved; a skipped one counts nowhere, and is told."""
 
 
 class _Line(BaseModel):
