@@ -1,5 +1,6 @@
 """The chart of a comparison: a dot and an interval per slice, beside the line of no difference."""
 
+import math
 from collections.abc import Callable
 from html import escape
 
@@ -13,7 +14,8 @@ COLOURS = {"worse": "#c62828", "better": "#2e7d32", "": "currentColor"}
 def forest(comparison: Comparison, margin: float) -> str:
     """An SVG; the dashed line is what may be lost."""
     slices = comparison.slices
-    reach = max(0.05, margin, *(max(abs(one.interval.low), abs(one.interval.high)) for one in slices))
+    widest = max(margin, *(max(abs(one.interval.low), abs(one.interval.high)) for one in slices))
+    reach = math.ceil(max(widest, 0.01) * 20) / 20  # in steps of five points
     height = TOP + ROW * len(slices) + BOTTOM
 
     def x(value: float) -> float:
