@@ -111,7 +111,8 @@ def test_ones_own_manifest_is_planned_for(home: Path) -> None:
         (("qwen3-9b", "--gpus", "1xL4"), NotFoundError, "qwen3-8b"),
         (("--replace", "gpt-99", "--gpus", "1xL4"), NotFoundError, "No closed model"),
         (("bge-m3", "--gpus", "1xL4"), UserError, "generates no text"),
-        (("deepseek-v4-flash", "--gpus", "8xH200-SXM"), UserError, "does not know"),
+        (("deepseek-v4.1-flash", "--gpus", "8xH200-SXM"), UserError, "does not know the shape"),
+        (("qwen3-8b", "--gpus", "1xL4", "--variant", "mixed"), UserError, "is no precision"),
     ],
 )
 def test_bad_input_is_told(arguments: tuple[str, ...], kind: type[FreeholdError], told: str) -> None:
