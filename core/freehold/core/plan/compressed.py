@@ -55,7 +55,9 @@ def compressed(text: Mapping[str, Any]) -> list[Kept]:
     return found
 
 
-def _entries(kind: str, layers: int, size_bytes: int, ratio: int, selected: int | None = None, compared: int = 0) -> Kept:
+def _entries(
+    kind: str, layers: int, size_bytes: int, ratio: int, selected: int | None = None, compared: int = 0
+) -> Kept:
     return Kept(
         kind,
         layers,

@@ -1,4 +1,4 @@
-"""What layers of one kind keep of a sequence, in the blocks that an engine gives out (vllm/v1/kv_cache_interface.py)."""
+"""What layers of one kind keep of a sequence, in blocks as an engine gives them out (vllm/v1/kv_cache_interface.py)."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -26,7 +26,7 @@ class Kept:
     selected: int | None = None
     """Entries that a step reads at most; None reads all."""
     compared: int = 0
-    """Numbers of all its own queries that an entry is only compared with (`index`); 0 where the layer's heads attend."""
+    """Of an `index`: numbers of all queries that its entries are compared with; 0 where the layer's heads attend."""
     block: int | None = None
     """Tokens of a block, where the layer has a size of its own; None takes the engine's."""
     aligned: int = 1

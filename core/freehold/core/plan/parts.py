@@ -10,8 +10,8 @@ from freehold.core.model.tensors import Tensor
 KINDS = ("embedding", "head", "attention", "dense", "experts", "routers", "rest", "outside", "drafting")
 """`dense`: feed-forward layers that every token passes, shared experts among them. `rest`: norms, biases and what else
 has one dimension, and small matrices that are neither narrowed nor shared out: of compressors, of an indexer's scores
-and of hyper-connections. `outside`: of other parts than the decoder, towers for images and sound. `drafting`: layers that
-predict further tokens, which an engine loads only for speculation."""
+and of hyper-connections. `outside`: of other parts than the decoder, towers for images and sound. `drafting`: layers
+that predict further tokens, which an engine loads only for speculation."""
 
 _OUTSIDE = re.compile(
     r"(^|\.)(visual|vision\w*|audio\w*|mm_\w+|multi_modal_projector|patch_merger|embed_(vision|audio)|sam_model|"
@@ -19,7 +19,9 @@ _OUTSIDE = re.compile(
 )
 _DRAFTING = re.compile(r"(^|\.)(mtp\w*|eagle\w*)(\.|$)")
 _LAYER = re.compile(r"(^|\.)layers\.(\d+)\.")
-_EMBEDDING = re.compile(r"(^|\.)(embed_tokens|word_embeddings|wte|tok_embeddings|embed_tokens_per_layer)(\.|$)|^embed\.")
+_EMBEDDING = re.compile(
+    r"(^|\.)(embed_tokens|word_embeddings|wte|tok_embeddings|embed_tokens_per_layer)(\.|$)|^embed\."
+)
 _HEAD = re.compile(r"(^|\.)(lm_head|output)\.weight|^head\.weight")
 _ROUTER = re.compile(r"\.gate\.(weight|linear\.weight|wg\.weight|e_score_correction_bias)$|\.router\.")
 _REST = re.compile(

@@ -116,9 +116,7 @@ def _attention_operations(subject: Subject, prompt_tokens: int) -> float:
     text = subject.text
     size = int(text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"])
     width = int(text["num_attention_heads"]) * size
-    return sum(
-        each.layers * each.attended(prompt_tokens) * (2 * each.compared or 4 * width) for each in subject.kept
-    )
+    return sum(each.layers * each.attended(prompt_tokens) * (2 * each.compared or 4 * width) for each in subject.kept)
 
 
 def _joining(subject: Subject, gpus: Gpus, layout: Layout, tokens: int, efficiency: Efficiency) -> float:
