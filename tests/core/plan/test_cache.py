@@ -7,6 +7,7 @@ import pytest
 from freehold.core.errors import UserError
 from freehold.core.manifest import load_catalogue
 from freehold.core.plan.cache import cache_of, padded, text_config
+from freehold.core.plan.kept import Kept
 
 
 def config(model: str) -> dict[str, Any]:
@@ -46,6 +47,14 @@ def test_sparse_attention_also_keeps_an_index() -> None:
     assert kept_bytes("glm-5.2", 16) == 16 * (78 * 576 * 2 + leading * 132)
 
 
+def test_an_index_is_kept_where_attention_is_and_for_pools_of_tokens() -> None:
+    """GLM-5.3-Flash: of 45 layers 11 attend, each with 512 numbers and an index of 132 bytes for 4 tokens."""
+    kept = {each.kind: each for each in cache_of(config("glm-5.3-flash")) if each.kind != "state"}
+    assert {kind: each.layers for kind, each in kept.items()} == {"latent": 11, "index": 11}
+    assert kept["index"].sequence_bytes(1024, 2, 1) == 11 * 1024 // 4 * 132
+    assert kept["latent"].sequence_bytes(1024, 2, 1) == 11 * 1024 * 512 * 2
+
+
 def test_a_window_ends_growth() -> None:
     """gpt-oss: every other layer sees 128 tokens; 36 layers of 8 heads of 64."""
     full, sliding = 18 * 2 * 8 * 64 * 2, 18 * 2 * 8 * 64 * 2
@@ -73,6 +82,13 @@ def test_mixed_kinds_are_padded_to_the_rarest() -> None:
     before = {each.kind: each.layers for each in cache_of(config("gemma-3-27b-it"))}
     after = {each.kind: each.layers for each in padded(cache_of(config("gemma-3-27b-it")))}
     assert (before, after) == ({"sliding": 52, "full": 10}, {"sliding": 60, "full": 10})
+
+
+@pytest.mark.parametrize(("sliding", "grouped"), [(14, (14, 14)), (15, (10, 20)), (10, (10, 10))])
+def test_kinds_that_are_nearly_as_many_are_one_group_each(sliding: int, grouped: tuple[int, int]) -> None:
+    """Below half as many again, both are padded to the larger number."""
+    kept = (Kept("full", 10, 1), Kept("sliding", sliding, 1, window=128))
+    assert tuple(each.layers for each in padded(kept)) == grouped
 
 
 @pytest.mark.parametrize(

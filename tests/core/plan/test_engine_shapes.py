@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fixtures import engine_shapes
 
+from freehold.core.environment.gpu import has_nvidia_gpu
 from freehold.core.manifest import load_catalogue
 from freehold.core.plan import cache as caching
 from freehold.core.plan import compressed
@@ -20,7 +21,11 @@ from freehold.core.plan.engine_memory import gathered_tokens
 from freehold.core.plan.kept import Kept
 from freehold.core.plan.subject import Subject, subject_of_manifest
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(has_nvidia_gpu(), reason="it puts aside what vLLM for a CPU lacks, and takes that vLLM"),
+]
 MODELS = ("deepseek-v4-flash", "deepseek-v4-pro", "minimax-m3")
 CONTEXTS = (100, 8192, 1_000_000)
 FLASH = load_catalogue().require("deepseek-v4-flash")

@@ -129,12 +129,20 @@ def _latent(text: Mapping[str, Any], layers: int) -> list[Kept]:
     numbers, chosen = int(text["kv_lora_rank"]) + int(text["qk_rope_head_dim"]), text.get("index_topk")
     found = [Kept("latent", layers, numbers, selected=int(chosen) if chosen else None)]
     if size := text.get("index_head_dim"):
-        # Layers may take over what an earlier one has chosen; they keep no index of their own.
-        types = text.get("indexer_types")
-        leading = list(types).count("full") if types else layers
         scaled = int(size) + FP32_BYTES * ceil(size / INDEXER_GROUP)
-        found.append(Kept("index", leading, fixed_bytes=scaled, compared=int(text["index_n_heads"]) * int(size)))
+        queries = int(text["index_n_heads"]) * int(size)
+        # Of GLM-5.3-Flash, one entry for a pool of tokens (vllm/models/glm5next: Glm5NextIndexerCache).
+        pool = int(text.get("index_kpool") or 1)
+        found.append(Kept("index", _leading(text, layers), fixed_bytes=scaled, tokens=pool, compared=queries))
     return found
+
+
+def _leading(text: Mapping[str, Any], layers: int) -> int:
+    """Layers that keep an index: others take over what an earlier one has chosen, or attend to nothing before them."""
+    if not (types := text.get("indexer_types")):
+        return layers
+    kinds = text.get("layer_types") or ["deepseek_sparse_attention"] * len(types)
+    return sum(1 for kind, each in zip(kinds, types, strict=True) if kind in ATTENTION and each == "full")
 
 
 def _block_sparse(text: Mapping[str, Any], sparse: Mapping[str, Any]) -> list[Kept]:
