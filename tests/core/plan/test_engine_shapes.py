@@ -74,6 +74,18 @@ def test_a_sequence_takes_what_vllm_sets_aside(model: str, context: int) -> None
     assert engine_shapes.ROOM / planned == pytest.approx(by_vllm["at_once"], rel=0.001)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_as_many_are_taken_on_as_vllms_own_bookkeeping_takes_on(model: str) -> None:
+    """Many more than it logs where layers have windows; as many where they have none."""
+    in_flight, kept = told(model)["in_flight"], subject(model).kept
+    held = sum(each.sequence_bytes(engine_shapes.ANSWERED, 2, 1) for each in padded(kept))
+    first = admitted(kept, engine_shapes.ANSWERED, in_flight)
+    planned = (engine_shapes.LITTLE_ROOM - first) // held + 1
+    assert planned == pytest.approx(told(model)["taken_on"], abs=1, rel=0.05)
+    if model != "minimax-m3":
+        assert told(model)["taken_on"] > 4 * engine_shapes.LITTLE_ROOM / first
+
+
 PLANTED: Mapping[str, Any] = {
     "SCALED_WITH": 0,
     "ALIGNED": 1,
