@@ -1,0 +1,127 @@
+"""Which constants a value may be: through names, defaults, classes and parts put together."""
+
+from collections.abc import Iterator
+
+from freehold.evaluate.scan.detect.meaning import look_up
+from freehold.evaluate.scan.detect.trail import Trail
+from freehold.evaluate.scan.program.values import (
+    Call,
+    Choice,
+    Constant,
+    Item,
+    Joined,
+    Name,
+    Path,
+    Record,
+    Scope,
+    Value,
+)
+
+MOST = 64
+"""Constants that one value is followed to."""
+
+
+def values(value: Value, scope: Scope, trail: Trail | None = None) -> list[Value]:
+    """What a value may be when its names are followed; the value itself where they lead nowhere."""
+    found: list[Value] = []
+    for each in _follow(value, scope, trail or Trail()):
+        found.append(each)
+        if len(found) >= MOST:
+            break
+    return found
+
+
+def strings(value: Value, scope: Scope) -> list[Constant]:
+    """The texts that it may be, each with the line where it is written."""
+    return [each for each in values(value, scope) if isinstance(each, Constant) and isinstance(each.value, str)]
+
+
+def items(record: Record, scope: Scope, trail: Trail | None = None) -> list[Item]:
+    """Its keys, those of what is unpacked into it included."""
+    found = list(record.items)
+    trail = trail or Trail()
+    if not trail.is_lost():
+        for spread in record.spreads:
+            for each in values(spread, scope, trail.deeper()):
+                if isinstance(each, Record):
+                    found += items(each, scope, trail.deeper())
+    return found
+
+
+def _follow(value: Value, scope: Scope, trail: Trail) -> Iterator[Value]:
+    if trail.is_lost():
+        yield value
+    elif isinstance(value, Name):
+        bound = _bound(value.path, scope, trail)
+        if not bound:
+            yield value
+        for each in bound:
+            yield from _follow(each, scope, trail.deeper())
+    elif isinstance(value, Choice):
+        for option in value.options:
+            yield from _follow(option, scope, trail.deeper())
+    elif isinstance(value, Joined):
+        yield from _joined(value, scope, trail)
+    elif isinstance(value, Call):
+        yield from _default(value, scope, trail)
+    else:
+        yield value
+
+
+def _bound(path: Path, scope: Scope, trail: Trail) -> list[Value]:
+    """What a reference is bound to: a name, an attribute of the object, a constant of a class, a key of a record."""
+    for length in range(len(path), 0, -1):
+        if bound := look_up(".".join(path[:length]), scope):
+            return _keys(bound, path[length:], scope, trail)
+    if len(path) > 1 and (room := _class(path[0], scope)):
+        bound = room.bindings.get(path[1], [])
+        return bound if path[2:] in ((), ("value",)) else _keys(bound, path[2:], room, trail)
+    return []
+
+
+def _keys(bound: list[Value], rest: Path, scope: Scope, trail: Trail) -> list[Value]:
+    for step in rest:
+        if trail.is_lost():
+            return []
+        trail = trail.deeper()
+        records = [each for value in bound for each in values(value, scope, trail) if isinstance(each, Record)]
+        bound = [item.value for record in records for item in items(record, scope, trail) if item.key == step]
+    return bound
+
+
+def _class(name: str, scope: Scope) -> Scope | None:
+    room: Scope | None = scope
+    while room is not None:
+        if name in room.classes:
+            return room.classes[name]
+        room = room.parent
+    return None
+
+
+def _joined(value: Joined, scope: Scope, trail: Trail) -> Iterator[Value]:
+    """A text, if every part is one; else the joined value itself."""
+    text = ""
+    for part in value.parts:
+        known = [
+            each
+            for each in values(part, scope, trail.deeper())
+            if isinstance(each, Constant) and isinstance(each.value, str | int)
+        ]
+        if len(known) != 1:
+            yield value
+            return
+        text += str(known[0].value)
+    yield Constant(value.line, text)
+
+
+DEFAULTING = frozenset({"getenv", "get", "pop", "getattr", "setdefault", "config", "env", "Field", "Form", "Query", "str"})
+"""Calls whose last argument is what they give when nothing else is known."""
+
+
+def _default(call: Call, scope: Scope, trail: Trail) -> Iterator[Value]:
+    """`os.getenv("MODEL", "gpt-4o")` may be its default, `Field(default="gpt-4o")` too."""
+    yield call
+    if call.callee[-1] in DEFAULTING:
+        named = [item.value for item in call.keywords.items if item.key == "default"]
+        for each in (*named, *(call.arguments[-1:] if len(call.arguments) != 1 or call.callee[-1] in ("Field", "str") else ())):
+            yield from _follow(each, scope, trail.deeper())

@@ -1,0 +1,195 @@
+"""What calls ask of an API: the call itself, its parameters, the parts of its messages and tools."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from freehold.evaluate.scan.detect.clients import is_elsewhere_call
+from freehold.evaluate.scan.detect.constants import items, strings, values
+from freehold.evaluate.scan.detect.context import Context
+from freehold.evaluate.scan.detect.meaning import Meaning
+from freehold.evaluate.scan.finding import Confidence, Kind
+from freehold.evaluate.scan.knowledge import ClosedName, methods, parameters
+from freehold.evaluate.scan.knowledge.sdks import Sdk, sdks
+from freehold.evaluate.scan.knowledge.usage import Parameter
+from freehold.evaluate.scan.program import Used
+from freehold.evaluate.scan.program.values import Call, Constant, Item, Path, Record, Scope, Value
+
+MODEL_KEYS = frozenset({"model", "model_name", "model_id", "deployment", "deployment_name", "azure_deployment", "engine"})
+ASKING = frozenset(
+    "chat completions responses messages embeddings transcription speech images moderation fine_tuning batches gemini "
+    "cohere mistral bedrock assistants".split()
+)
+"""Features that are an API: their calls have its parameters."""
+OPEN_NAMES = re.compile(r"[\w.-]+/[\w./-]+|.*(?:llama|qwen|mixtral|gemma|deepseek|phi-\d|gpt-oss|smollm).*", re.IGNORECASE)
+
+
+def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
+    """The features of one call."""
+    features, sdk, sure = _features(context, used.call, meant)
+    if not features and not (meant and _makes_model(meant)):
+        return
+    if meant and meant.made and is_elsewhere_call(meant.made, used):
+        return
+    sdk = sdk or (meant.sdk if meant else None)
+    assert sdk is not None, "a call with features belongs to a library"
+    confidence = Confidence.CERTAIN if sure else Confidence.LIKELY
+    asked = list(_arguments(used))
+    model = _model(context, used, asked, confidence, sdk)
+    for feature in features:
+        context.add(used.call.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=is_foreign(sdk))
+    if not features or ASKING.intersection(features):
+        for item in asked:
+            _parameter(context, item, used.scope, sdk, confidence, model)
+
+
+def _features(context: Context, call: Call, meant: Meaning | None) -> tuple[tuple[str, ...], Sdk | None, bool]:
+    """Of the call's own name; with the library, and whether it is known to be that library's."""
+    if meant is not None:
+        table = methods()[meant.sdk.methods]
+        rest = tuple(_snake(step.removesuffix("()")) for step in meant.rest)
+        if meant.is_client:
+            return table.calls.get(".".join(rest), ()), meant.sdk, True
+        exact = ".".join(step.removesuffix("()") for step in meant.rest)
+        found = table.calls.get(f"={exact}") or table.calls.get(f"={exact.split('.')[-1]}", ())
+        return found or table.calls.get(".".join(rest), ()), meant.sdk, True
+    return _by_ending(context, call.callee)
+
+
+def _by_ending(context: Context, callee: Path) -> tuple[tuple[str, ...], Sdk | None, bool]:
+    """A client that is not known: by the longest end of the name that a library of this file has."""
+    steps = [_snake(step.removesuffix("()")) for step in callee if step not in ("with_raw_response", "withResponse")]
+    steps = [step for step in steps if step not in ("with_raw_response", "with_streaming_response")]
+    for length in range(min(len(steps) - 1, 5), 1, -1):
+        ending = ".".join(steps[-length:])
+        for sdk in (*context.imported.values(), *_always()):
+            table = methods()[sdk.methods]
+            known = sdk.id in context.imported
+            if ending in table.calls and (known or ending in table.distinct):
+                return table.calls[ending], sdk, False
+    return (), None, False
+
+
+def _always() -> Iterable[Sdk]:
+    return (sdks()["openai"], sdks()["anthropic"])
+
+
+def is_foreign(sdk: Sdk) -> bool:
+    """Its API is another than OpenAI's and Anthropic's; Azure's and the clouds' differ in paths only."""
+    return sdk.dialect == "own" and sdk.methods not in ("openai", "anthropic", "cohere")
+
+
+def _makes_model(meant: Meaning) -> bool:
+    """A wrapper's class takes the model and its parameters when it is made: ChatOpenAI(model=…)."""
+    return not meant.is_client and bool(meant.rest) and meant.rest[-1] in meant.sdk.clients
+
+
+def _arguments(used: Used) -> Iterator[Item]:
+    """Keywords, and those of records that stand among the arguments."""
+    yield from items(used.call.keywords, used.scope)
+    for argument in used.call.arguments:
+        if isinstance(argument, Record):
+            continue
+        for each in values(argument, used.scope):
+            if isinstance(each, Record):
+                yield from items(each, used.scope)
+
+
+def _model(context: Context, used: Used, asked: list[Item], confidence: Confidence, sdk: Sdk) -> str:
+    """Add the models that the call names, where they are written; give the first."""
+    named: list[ClosedName] = []
+    for item in asked:
+        if _snake(item.key) not in MODEL_KEYS and item.key != "modelName":
+            continue
+        for constant in strings(item.value, used.scope):
+            text = str(constant.value)
+            closed = context.names.recognise(text)
+            if closed is None and _may_be_deployment(text, sdk):
+                closed = ClosedName(text, sdk.provider)
+            if closed is not None:
+                named.append(closed)
+                context.add(constant.line, Kind.MODEL, closed.name, closed.provider, confidence)
+    return named[0].name if named else ""
+
+
+def _may_be_deployment(text: str, sdk: Sdk) -> bool:
+    """A name that nobody knows, given to a closed model's client: a deployment's, or one of its own."""
+    plain = bool(re.fullmatch(r"[A-Za-z][\w.:-]{1,80}", text))
+    return plain and not sdk.several and not OPEN_NAMES.fullmatch(text)
+
+
+def _parameter(context: Context, item: Item, scope: Scope, sdk: Sdk, confidence: Confidence, model: str) -> None:
+    known = parameters().everywhere
+    name = _snake(item.key)
+    if name == "extra_body":
+        for each in values(item.value, scope):
+            for inner in items(each, scope) if isinstance(each, Record) else ():
+                _parameter(context, inner, scope, sdk, confidence, model)
+        return
+    if name in known:
+        for feature in _used(known[name], item.value, scope):
+            context.add(item.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=is_foreign(sdk))
+    for each in values(item.value, scope):
+        for inner in items(each, scope) if isinstance(each, Record) else ():
+            if below := known.get(f"{name}.{_snake(inner.key)}"):
+                for feature in _used(below, inner.value, scope):
+                    context.add(inner.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=is_foreign(sdk))
+
+
+def _used(parameter: Parameter, value: Value, scope: Scope) -> set[str]:
+    """Features that a value of the parameter uses; none if all that it can be says no."""
+    found: set[str] = set()
+    for each in values(value, scope):
+        if isinstance(each, Constant) and (each.value is None or each.value is False or each.value == "none"):
+            continue
+        if not parameter.values:
+            found.add(parameter.feature)
+            continue
+        for word in _words(each, scope):
+            found.add(parameter.values.get(word, parameter.values.get("else", "")))
+    return found - {""}
+
+
+def _words(value: Value, scope: Scope) -> list[str]:
+    """By what a value is told apart: its text, its `type`, its items."""
+    if isinstance(value, Constant):
+        return [str(value.value)]
+    if isinstance(value, Record):
+        kinds = [item.value for item in items(value, scope) if item.key == "type"]
+        return [str(text.value) for kind in kinds for text in strings(kind, scope)] or ["else"]
+    if hasattr(value, "items"):
+        return [word for each in value.items for word in _words(each, scope)]
+    return ["else"]
+
+
+def find_parts(context: Context) -> None:
+    """Parts of messages and tools, by their `type`, in files that use a closed model's library or API."""
+    sdk = next(iter(context.imported.values()), None)
+    if sdk is None:
+        return
+    known = parameters()
+    for noted in context.program.records:
+        for item in noted.record.items:
+            if feature := known.keys.get(item.key):
+                if not (isinstance(item.value, Constant) and item.value.value is None):
+                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=is_foreign(sdk))
+            elif item.key == "type" and isinstance(item.value, Constant):
+                feature = known.parts.get(str(item.value.value), "")
+                if feature and _is_part(noted.record, str(item.value.value)):
+                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=is_foreign(sdk))
+
+
+BESIDE = {
+    "image": {"source", "image", "data", "url", "base64", "image_url"},
+    "file": {"file", "file_id", "data", "file_data", "filename", "mediaType", "mimeType"},
+    "document": {"source", "document", "title"},
+}
+"""Words that are common as a `type`: the key that must stand beside it."""
+
+
+def _is_part(record: Record, word: str) -> bool:
+    wanted = BESIDE.get(word)
+    return wanted is None or any(item.key in wanted for item in record.items)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
