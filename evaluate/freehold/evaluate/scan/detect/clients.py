@@ -4,12 +4,12 @@ import re
 
 from freehold.evaluate.scan.detect.constants import items, values
 from freehold.evaluate.scan.detect.context import Context
-from freehold.evaluate.scan.detect.meaning import Meaning, bedrock_of
+from freehold.evaluate.scan.detect.meaning import Meaning, bedrock_of, named_service
 from freehold.evaluate.scan.finding import Kind
 from freehold.evaluate.scan.knowledge import find_endpoints
 from freehold.evaluate.scan.knowledge.sdks import Sdk, sdk_of_class
 from freehold.evaluate.scan.program import Used
-from freehold.evaluate.scan.program.values import Call, Constant, Item, Joined, Name
+from freehold.evaluate.scan.program.values import Call, Constant, Item, Joined, Name, Record
 
 BASES = frozenset(
     "base_url baseURL basePath baseUrl api_base apiBase openai_api_base anthropic_api_url anthropicApiUrl api_base_url "
@@ -38,7 +38,8 @@ def find_bedrock(context: Context, used: Used) -> bool:
     if used.call.callee[-1] != "client" or not (sdk := bedrock_of(used.call)):
         return False
     context.imported[sdk.id] = sdk
-    context.add(used.call.line, Kind.CLIENT, "bedrock-runtime", sdk.provider, change=sdk.change)
+    service = next(str(each.value) for each in named_service(used.call))
+    context.add(used.call.line, Kind.CLIENT, service, sdk.provider, change=sdk.change)
     return True
 
 
@@ -49,7 +50,7 @@ def base_of(used: Used) -> Item | None:
             return item
         if item.key in ("configuration", "clientOptions", "client_options"):
             for each in values(item.value, used.scope):
-                inner = items(each, used.scope) if hasattr(each, "items") and hasattr(each, "spreads") else []
+                inner = items(each, used.scope) if isinstance(each, Record) else []
                 if found := next((one for one in inner if one.key in BASES), None):
                     return found
     return None

@@ -15,6 +15,7 @@ from freehold.evaluate.scan.program.values import (
     Record,
     Scope,
     Value,
+    Within,
 )
 
 MOST = 64
@@ -45,6 +46,9 @@ def items(record: Record, scope: Scope, trail: Trail | None = None) -> list[Item
             for each in values(spread, scope, trail.deeper()):
                 if isinstance(each, Record):
                     found += items(each, scope, trail.deeper())
+                elif isinstance(each, Call):
+                    # What builds the arguments hands its own on.
+                    found += items(each.keywords, scope, trail.deeper())
     return found
 
 
@@ -57,13 +61,15 @@ def _follow(value: Value, scope: Scope, trail: Trail) -> Iterator[Value]:
             yield value
         for each in bound:
             yield from _follow(each, scope, trail.deeper())
+    elif isinstance(value, Within):
+        yield from _follow(value.value, value.scope, trail.deeper())
     elif isinstance(value, Choice):
         for option in value.options:
             yield from _follow(option, scope, trail.deeper())
     elif isinstance(value, Joined):
         yield from _joined(value, scope, trail)
     elif isinstance(value, Call):
-        yield from _default(value, scope, trail)
+        yield from _result(value, scope, trail)
     else:
         yield value
 
@@ -114,14 +120,22 @@ def _joined(value: Joined, scope: Scope, trail: Trail) -> Iterator[Value]:
     yield Constant(value.line, text)
 
 
-DEFAULTING = frozenset({"getenv", "get", "pop", "getattr", "setdefault", "config", "env", "Field", "Form", "Query", "str"})
+DEFAULTING = frozenset("getenv get pop getattr setdefault config env Form Query".split())
 """Calls whose last argument is what they give when nothing else is known."""
+HOLDING = frozenset({"Field", "str", "SecretStr", "strip", "model_copy"})
+"""Calls that give back what they are given."""
 
 
-def _default(call: Call, scope: Scope, trail: Trail) -> Iterator[Value]:
-    """`os.getenv("MODEL", "gpt-4o")` may be its default, `Field(default="gpt-4o")` too."""
+def _result(call: Call, scope: Scope, trail: Trail) -> Iterator[Value]:
+    """A call, what its function gives back, and its default: `os.getenv("MODEL", "gpt-4o")`."""
     yield call
-    if call.callee[-1] in DEFAULTING:
-        named = [item.value for item in call.keywords.items if item.key == "default"]
-        for each in (*named, *(call.arguments[-1:] if len(call.arguments) != 1 or call.callee[-1] in ("Field", "str") else ())):
-            yield from _follow(each, scope, trail.deeper())
+    name = call.callee[-1]
+    for value in _bound((*call.callee[:-1], f"{name}()"), scope, trail):
+        yield from _follow(value, scope, trail.deeper())
+    named = [item.value for item in call.keywords.items if item.key == "default"]
+    if name in DEFAULTING and len(call.arguments) > 1:
+        named.append(call.arguments[-1])
+    elif name in HOLDING:
+        named += call.arguments[:1]
+    for each in named:
+        yield from _follow(each, scope, trail.deeper())

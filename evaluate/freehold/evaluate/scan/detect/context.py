@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from freehold.evaluate.scan.finding import Confidence, Finding, Kind
 from freehold.evaluate.scan.knowledge import ClosedNames, Sdk
-from freehold.evaluate.scan.knowledge.sdks import Language
+from freehold.evaluate.scan.knowledge.sdks import Language, sdks
 from freehold.evaluate.scan.program import Program
 
 _RANK = {Confidence.CERTAIN: 0, Confidence.LIKELY: 1, Confidence.MENTION: 2}
@@ -45,6 +45,11 @@ class Context:
             self.found[line, kind, value] = replace(new, model=model or old.model, change=change or old.change)
         elif model and not old.model:
             self.found[line, kind, value] = replace(old, model=model)
+
+    def library(self) -> Sdk | None:
+        """A library that this file uses; OpenAI's where it asks an endpoint without one."""
+        asks = any(kind is Kind.ENDPOINT and one.confidence is not Confidence.MENTION for (_, kind, _), one in self.found.items())
+        return next(iter(self.imported.values()), sdks()["openai"] if asks else None)
 
     def results(self) -> Iterable[Finding]:
         """By line."""

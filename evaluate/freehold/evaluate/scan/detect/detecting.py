@@ -7,6 +7,7 @@ from freehold.evaluate.scan.detect.context import Context
 from freehold.evaluate.scan.detect.features import find_call, find_parts
 from freehold.evaluate.scan.detect.imports import find_imports
 from freehold.evaluate.scan.detect.meaning import meaning
+from freehold.evaluate.scan.detect.raw import find_raw
 from freehold.evaluate.scan.detect.texts import find_texts
 from freehold.evaluate.scan.finding import Finding, Kind
 from freehold.evaluate.scan.knowledge import ClosedNames, methods
@@ -27,6 +28,7 @@ def detect(file: str, program: Program, language: Language, names: ClosedNames) 
         find_call(context, used, meant)
     _find_decorators(context)
     find_texts(context)
+    find_raw(context)
     find_parts(context)
     return context.results()
 

@@ -6,26 +6,23 @@ from collections.abc import Iterable, Iterator
 from freehold.evaluate.scan.detect.clients import is_elsewhere_call
 from freehold.evaluate.scan.detect.constants import items, strings, values
 from freehold.evaluate.scan.detect.context import Context
-from freehold.evaluate.scan.detect.meaning import Meaning
+from freehold.evaluate.scan.detect.meaning import Meaning, is_of_others
 from freehold.evaluate.scan.finding import Confidence, Kind
 from freehold.evaluate.scan.knowledge import ClosedName, methods, parameters
 from freehold.evaluate.scan.knowledge.sdks import Sdk, sdks
 from freehold.evaluate.scan.knowledge.usage import Parameter
 from freehold.evaluate.scan.program import Used
-from freehold.evaluate.scan.program.values import Call, Constant, Item, Path, Record, Scope, Value
+from freehold.evaluate.scan.program.values import Call, Choice, Constant, Item, Joined, Name, Path, Record, Scope, Value
 
 MODEL_KEYS = frozenset({"model", "model_name", "model_id", "deployment", "deployment_name", "azure_deployment", "engine"})
-ASKING = frozenset(
-    "chat completions responses messages embeddings transcription speech images moderation fine_tuning batches gemini "
-    "cohere mistral bedrock assistants".split()
-)
-"""Features that are an API: their calls have its parameters."""
+ASKING = frozenset("chat completions responses messages gemini cohere mistral bedrock".split())
+"""Features that are an API whose calls have these parameters."""
 OPEN_NAMES = re.compile(r"[\w.-]+/[\w./-]+|.*(?:llama|qwen|mixtral|gemma|deepseek|phi-\d|gpt-oss|smollm).*", re.IGNORECASE)
 
 
 def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
     """The features of one call."""
-    features, sdk, sure = _features(context, used.call, meant)
+    features, sdk, sure = _features(context, used, meant)
     if not features and not (meant and _makes_model(meant)):
         return
     if meant and meant.made and is_elsewhere_call(meant.made, used):
@@ -36,23 +33,36 @@ def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
     asked = list(_arguments(used))
     model = _model(context, used, asked, confidence, sdk)
     for feature in features:
-        context.add(used.call.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=is_foreign(sdk))
+        context.add(used.call.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign)
     if not features or ASKING.intersection(features):
         for item in asked:
-            _parameter(context, item, used.scope, sdk, confidence, model)
+            find_parameter(context, item, used.scope, sdk, confidence, model)
 
 
-def _features(context: Context, call: Call, meant: Meaning | None) -> tuple[tuple[str, ...], Sdk | None, bool]:
+def _features(context: Context, used: Used, meant: Meaning | None) -> tuple[tuple[str, ...], Sdk | None, bool]:
     """Of the call's own name; with the library, and whether it is known to be that library's."""
-    if meant is not None:
-        table = methods()[meant.sdk.methods]
-        rest = tuple(_snake(step.removesuffix("()")) for step in meant.rest)
-        if meant.is_client:
-            return table.calls.get(".".join(rest), ()), meant.sdk, True
-        exact = ".".join(step.removesuffix("()") for step in meant.rest)
-        found = table.calls.get(f"={exact}") or table.calls.get(f"={exact.split('.')[-1]}", ())
-        return found or table.calls.get(".".join(rest), ()), meant.sdk, True
-    return _by_ending(context, call.callee)
+    if meant is None:
+        if is_of_others(used.call.callee, used.scope):
+            return (), None, False
+        return _by_ending(context, used.call.callee)
+    sdk, table = meant.sdk, methods()[meant.sdk.methods]
+    names = tuple(step.removesuffix("()") for step in meant.rest)
+    if sdk.itself and not meant.is_client and names and names[0] not in sdk.clients:
+        # `openai.embedding(…)` of a module whose `openai` is a client.
+        return _of_provider(sdk, names[1:]), sdk, True
+    if meant.is_client:
+        return (_of_provider(sdk, names) if sdk.itself else table.calls.get(_dotted(names), ())), sdk, True
+    exact = ".".join(names)
+    found = table.calls.get(f"={exact}") or table.calls.get(f"={exact.split('.')[-1]}", ())
+    return found or table.calls.get(_dotted(names), ()), sdk, True
+
+
+def _of_provider(sdk: Sdk, names: Path) -> tuple[str, ...]:
+    return methods()[sdk.methods].calls.get(_dotted(names), ()) if names else (sdk.itself,)
+
+
+def _dotted(names: Path) -> str:
+    return ".".join(_snake(name) for name in names)
 
 
 def _by_ending(context: Context, callee: Path) -> tuple[tuple[str, ...], Sdk | None, bool]:
@@ -71,11 +81,6 @@ def _by_ending(context: Context, callee: Path) -> tuple[tuple[str, ...], Sdk | N
 
 def _always() -> Iterable[Sdk]:
     return (sdks()["openai"], sdks()["anthropic"])
-
-
-def is_foreign(sdk: Sdk) -> bool:
-    """Its API is another than OpenAI's and Anthropic's; Azure's and the clouds' differ in paths only."""
-    return sdk.dialect == "own" and sdk.methods not in ("openai", "anthropic", "cohere")
 
 
 def _makes_model(meant: Meaning) -> bool:
@@ -97,18 +102,30 @@ def _arguments(used: Used) -> Iterator[Item]:
 def _model(context: Context, used: Used, asked: list[Item], confidence: Confidence, sdk: Sdk) -> str:
     """Add the models that the call names, where they are written; give the first."""
     named: list[ClosedName] = []
-    for item in asked:
-        if _snake(item.key) not in MODEL_KEYS and item.key != "modelName":
-            continue
-        for constant in strings(item.value, used.scope):
+    for value, is_asked in _model_values(used, asked):
+        for constant in strings(value, used.scope):
             text = str(constant.value)
             closed = context.names.recognise(text)
-            if closed is None and _may_be_deployment(text, sdk):
+            if closed is None and is_asked and _may_be_deployment(text, sdk):
                 closed = ClosedName(text, sdk.provider)
             if closed is not None:
                 named.append(closed)
                 context.add(constant.line, Kind.MODEL, closed.name, closed.provider, confidence)
     return named[0].name if named else ""
+
+
+def _model_values(used: Used, asked: list[Item]) -> Iterator[tuple[Value, bool]]:
+    """What may name the model, and whether it does so by its keyword; without one it is the first argument."""
+    for item in asked:
+        if _snake(item.key) not in MODEL_KEYS:
+            continue
+        yield item.value, True
+        for each in values(item.value, used.scope):
+            # `model: openai("gpt-4.1")`
+            if isinstance(each, Call) and each.arguments:
+                yield each.arguments[0], False
+    if used.call.arguments and isinstance(used.call.arguments[0], Constant | Name | Choice | Joined):
+        yield used.call.arguments[0], False
 
 
 def _may_be_deployment(text: str, sdk: Sdk) -> bool:
@@ -117,22 +134,22 @@ def _may_be_deployment(text: str, sdk: Sdk) -> bool:
     return plain and not sdk.several and not OPEN_NAMES.fullmatch(text)
 
 
-def _parameter(context: Context, item: Item, scope: Scope, sdk: Sdk, confidence: Confidence, model: str) -> None:
+def find_parameter(context: Context, item: Item, scope: Scope, sdk: Sdk, confidence: Confidence, model: str) -> None:
     known = parameters().everywhere
     name = _snake(item.key)
     if name == "extra_body":
         for each in values(item.value, scope):
             for inner in items(each, scope) if isinstance(each, Record) else ():
-                _parameter(context, inner, scope, sdk, confidence, model)
+                find_parameter(context, inner, scope, sdk, confidence, model)
         return
     if name in known:
         for feature in _used(known[name], item.value, scope):
-            context.add(item.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=is_foreign(sdk))
+            context.add(item.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign)
     for each in values(item.value, scope):
         for inner in items(each, scope) if isinstance(each, Record) else ():
             if below := known.get(f"{name}.{_snake(inner.key)}"):
                 for feature in _used(below, inner.value, scope):
-                    context.add(inner.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=is_foreign(sdk))
+                    context.add(inner.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign)
 
 
 def _used(parameter: Parameter, value: Value, scope: Scope) -> set[str]:
@@ -163,7 +180,7 @@ def _words(value: Value, scope: Scope) -> list[str]:
 
 def find_parts(context: Context) -> None:
     """Parts of messages and tools, by their `type`, in files that use a closed model's library or API."""
-    sdk = next(iter(context.imported.values()), None)
+    sdk = context.library()
     if sdk is None:
         return
     known = parameters()
@@ -171,11 +188,11 @@ def find_parts(context: Context) -> None:
         for item in noted.record.items:
             if feature := known.keys.get(item.key):
                 if not (isinstance(item.value, Constant) and item.value.value is None):
-                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=is_foreign(sdk))
+                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=sdk.is_foreign)
             elif item.key == "type" and isinstance(item.value, Constant):
                 feature = known.parts.get(str(item.value.value), "")
                 if feature and _is_part(noted.record, str(item.value.value)):
-                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=is_foreign(sdk))
+                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=sdk.is_foreign)
 
 
 BESIDE = {

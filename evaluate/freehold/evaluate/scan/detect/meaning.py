@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from freehold.evaluate.scan.detect.trail import Trail
-from freehold.evaluate.scan.knowledge.sdks import Language, Sdk, sdk_of_class, sdk_of_module, sdks
-from freehold.evaluate.scan.program.values import Call, Choice, Constant, Imported, Name, Path, Scope, Value
+from freehold.evaluate.scan.knowledge.sdks import Language, Sdk, others, sdk_of_class, sdk_of_module, sdks
+from freehold.evaluate.scan.program.values import Call, Choice, Constant, Imported, Name, Path, Scope, Value, Within
 
 
 SAME_CLIENT = frozenset({"with_options", "copy", "withOptions", "with_raw_response", "with_streaming_response"})
@@ -13,6 +13,10 @@ SAME_CLIENT = frozenset({"with_options", "copy", "withOptions", "with_raw_respon
 
 WRAPPERS = frozenset({"wrap_openai", "wrapOpenAI", "observeOpenAI", "wrap_anthropic"})
 """Functions of observers that give back the client they are given."""
+
+
+HANDED_ON = frozenset({"openai", "anthropic", "litellm", "cohere", "instructor"})
+"""Modules that applications import once and hand on under their own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,23 @@ class Meaning:
 def meaning(path: Path, scope: Scope, language: Language) -> Meaning | None:
     """The first that is found; None for a name that leads to no known library."""
     return next(_meanings(path, scope, language, Trail()), None)
+
+
+def is_of_others(path: Path, scope: Scope) -> bool:
+    """Whether a name leads to a library whose calls are like a closed model's, and which reaches open ones."""
+    trail = Trail()
+    waiting: list[tuple[Path, Scope]] = [(path, scope)]
+    while waiting and not trail.is_lost():
+        steps, room = waiting.pop()
+        for length in (2, 1):
+            for value in look_up(".".join(steps[:length]).removesuffix("()"), room):
+                where = value.scope if isinstance(value, Within) else room
+                inner = value.value if isinstance(value, Within) else value
+                if isinstance(inner, Imported) and inner.module.split(".")[0] in others():
+                    return True
+                if isinstance(inner, Name | Call):
+                    waiting.append((inner.path if isinstance(inner, Name) else inner.callee, where))
+    return False
 
 
 def look_up(name: str, scope: Scope) -> list[Value]:
@@ -73,6 +94,8 @@ def _of_value(value: Value, rest: Path, scope: Scope, language: Language, trail:
         yield from _of_import(value, rest, language)
     elif isinstance(value, Name):
         yield from _meanings((*value.path, *rest), scope, language, trail.deeper())
+    elif isinstance(value, Within):
+        yield from _of_value(value.value, rest, value.scope, language, trail.deeper())
     elif isinstance(value, Choice):
         for option in value.options:
             yield from _of_value(option, rest, scope, language, trail.deeper())
@@ -83,14 +106,20 @@ def _of_value(value: Value, rest: Path, scope: Scope, language: Language, trail:
 def _of_import(value: Imported, rest: Path, language: Language) -> Iterator[Meaning]:
     whole = (*((value.symbol,) if value.symbol else ()), *rest)
     module = value.module
+    if language == "javascript":
+        if sdk := sdk_of_module(module, language):
+            yield Meaning(sdk, tuple(next(iter(sdk.clients), step) if step == "default" else step for step in whole), False)
+        return
+    if value.symbol in HANDED_ON and not sdk_of_module(module, language):
+        # `from app.llm import litellm`: the application hands the library on.
+        module, whole = value.symbol, rest
     # `import google.generativeai as genai`, `from google import genai`: the symbol may be a module itself.
     for taken in range(len(whole), -1, -1):
-        name = ".".join((module, *whole[:taken])) if language == "python" else module
+        name = ".".join((module, *whole[:taken]))
         if sdk := sdk_of_module(name, language):
-            left = whole[taken:] if language == "python" else whole
-            if language == "python" and taken and not _is_module(name, sdk):
+            if taken and not _is_module(name, sdk):
                 continue
-            yield Meaning(sdk, left, False)
+            yield Meaning(sdk, whole[taken:], False)
             return
 
 
@@ -106,7 +135,7 @@ def _of_call(call: Call, rest: Path, scope: Scope, language: Language, trail: Tr
         for argument in call.arguments[:1]:
             yield from _of_value(argument, rest, scope, language, trail.deeper())
         return
-    if call.callee[-1] == "client" and call.callee[0] == "boto3" and (sdk := bedrock_of(call)):
+    if call.callee[-1] == "client" and (sdk := bedrock_of(call)):
         yield Meaning(sdk, _plain(rest), True, call)
         return
     for found in _meanings(call.callee, scope, language, trail.deeper()):
@@ -118,10 +147,13 @@ def _of_call(call: Call, rest: Path, scope: Scope, language: Language, trail: Tr
 
 def bedrock_of(call: Call) -> Sdk | None:
     """`boto3.client("bedrock-runtime")`."""
+    return sdks()["bedrock"] if any(each.value in ("bedrock-runtime", "bedrock") for each in named_service(call)) else None
+
+
+def named_service(call: Call) -> list[Constant]:
+    """What the first argument of `client(…)` says."""
     named = [item.value for item in call.keywords.items if item.key == "service_name"] + list(call.arguments[:1])
-    if any(isinstance(each, Constant) and each.value in ("bedrock-runtime", "bedrock") for each in named):
-        return sdks()["bedrock"]
-    return None
+    return [each for each in named if isinstance(each, Constant)]
 
 
 def _type_of(name: str, scope: Scope) -> Path:

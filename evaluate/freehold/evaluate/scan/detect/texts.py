@@ -4,7 +4,8 @@ import re
 
 from freehold.evaluate.scan.detect.context import Context
 from freehold.evaluate.scan.finding import Confidence, Kind
-from freehold.evaluate.scan.knowledge import find_endpoints, variables
+from freehold.evaluate.scan.knowledge import ClosedName, find_endpoints, variables
+from freehold.evaluate.scan.knowledge.models import LONGEST
 from freehold.evaluate.scan.program import Place, Text
 
 WORD = re.compile(r"(?<![\w$])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w])")
@@ -12,8 +13,13 @@ TO_GATEWAY = "Replace the URL by the gateway's."
 NOT_SPOKEN = "The gateway does not speak this API: use OpenAI's, at the gateway's URL."
 
 
+NEAR = 6
+"""Lines between a word that may be a model and a name that certainly is one."""
+
+
 def find_texts(context: Context) -> None:
     """A literal that is a name counts; one that is written about is a mention."""
+    _find_short(context)
     for text in context.program.texts:
         if text.place is Place.LITERAL:
             _literal(context, text)
@@ -31,9 +37,25 @@ def _literal(context: Context, text: Text) -> None:
     if (variable := variables().get(text.text)) is not None:
         add_variable(context, text.line, variable.name)
         return
+    if text.text == "GOOGLE_API_KEY" and any(sdk.provider == "google" for sdk in context.imported.values()):
+        context.add(text.line, Kind.VARIABLE, text.text, "google")
+        return
     if len(text.text) < 400 and "\n" not in text.text.strip():
         _endpoints(context, text, Confidence.CERTAIN)
     find_mentions(context, text)
+
+
+def _find_short(context: Context) -> None:
+    """`o1` is a model beside other names of models."""
+    short: list[tuple[int, ClosedName]] = []
+    lines: list[int] = []
+    for text in context.program.texts:
+        if text.place is Place.LITERAL and len(text.text) <= LONGEST and (closed := context.names.recognise(text.text)):
+            short += [(text.line, closed)] if closed.short else []
+            lines += [] if closed.short else [text.line]
+    for line, closed in short:
+        if re.fullmatch(r"o\d", closed.name) and any(abs(line - other) <= NEAR for other in lines):
+            context.add(line, Kind.MODEL, closed.name, closed.provider, Confidence.LIKELY)
 
 
 def _endpoints(context: Context, text: Text, confidence: Confidence) -> None:

@@ -23,6 +23,13 @@ class Sdk(Data):
     variable: str = ""
     several: bool = False
     change: str = ""
+    itself: str = ""
+    """Of a client that is a function: the API that its call asks."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Its API is another than OpenAI's and Anthropic's; those of clouds that host them differ in paths only."""
+        return self.dialect == "own" and self.methods not in ("openai", "anthropic", "cohere")
 
 
 @cache
@@ -55,6 +62,12 @@ def sdk_of_package(package: str) -> Sdk | None:
 
 def _normal(package: str) -> str:
     return re.sub(r"[-_.]+", "-", package.lower()) if not package.startswith("@") else package.lower()
+
+
+@cache
+def others() -> frozenset[str]:
+    """Modules whose calls look alike and which reach open models."""
+    return frozenset(read_data("others"))
 
 
 OTHER_CLASSES = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from freehold.evaluate.scan.program.values import Call, Path, Record, Scope
+from freehold.evaluate.scan.program.values import Call, Joined, Path, Record, Scope
 
 
 class Place(Enum):
@@ -58,5 +58,7 @@ class Program:
     calls: list[Used] = field(default_factory=list)
     records: list[Noted] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
+    joined: list[tuple[Joined, Scope]] = field(default_factory=list)
+    """Strings that are put together."""
     decorators: list[tuple[int, Path, Scope]] = field(default_factory=list)
     """Those that are no calls."""

@@ -21,6 +21,7 @@ from freehold.evaluate.scan.program.values import (
     Several,
     Unknown,
     Value,
+    Within,
 )
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -71,6 +72,9 @@ class _Reader:
                 for target in node.targets:
                     self.assign(target, value, scope)
             case ast.AnnAssign():
+                if scope.is_class and isinstance(node.target, ast.Name) and node.target.id.isupper():
+                    # A field of settings that are read from the environment.
+                    self.program.texts.append(Text(node.lineno, node.target.id))
                 self.annotate(_path(node.target), node.annotation, scope)
                 if node.value is not None:
                     self.assign(node.target, self.value(node.value, scope), scope)
@@ -125,11 +129,12 @@ class _Reader:
             self.annotate((f"{node.name}()",), node.returns, scope)
             if scope.is_class:
                 self.annotate(("self", f"{node.name}()"), node.returns, scope, again=True)
+                self.annotate(("self", node.name), node.returns, scope, again=True)
         inner.bind("return", Unknown(node.lineno))
         self.block(node.body, inner)
         for name in (f"{node.name}()", *((f"self.{node.name}()", f"self.{node.name}") if scope.is_class else ())):
             for value in inner.bindings["return"][1:]:
-                scope.bind(name, value)
+                scope.bind(name, Within(value.line, value, inner))
 
     def decorated(self, node: ast.expr, scope: Scope) -> None:
         if path := _path(node):
@@ -198,7 +203,7 @@ class _Reader:
             case ast.JoinedStr():
                 return self.joined(node, scope)
             case ast.BinOp(op=ast.Add()):
-                return Joined(node.lineno, (self.value(node.left, scope), self.value(node.right, scope)))
+                return self.together(node.lineno, (self.value(node.left, scope), self.value(node.right, scope)), scope)
             case ast.BinOp(op=ast.BitOr(), left=ast.Dict() | ast.Name(), right=ast.Dict() | ast.Name()):
                 return Record(node.lineno, (), (self.value(node.left, scope), self.value(node.right, scope)))
             case ast.Name() | ast.Attribute() | ast.Subscript():
@@ -237,7 +242,12 @@ class _Reader:
                 parts.append(Constant(part.lineno, str(part.value)))
             elif isinstance(part, ast.FormattedValue):
                 parts.append(self.value(part.value, scope))
-        return Joined(node.lineno, tuple(parts))
+        return self.together(node.lineno, tuple(parts), scope)
+
+    def together(self, line: int, parts: tuple[Value, ...], scope: Scope) -> Joined:
+        value = Joined(line, parts)
+        self.program.joined.append((value, scope))
+        return value
 
     def reference(self, node: ast.expr, scope: Scope) -> Value:
         if isinstance(node, ast.Subscript):

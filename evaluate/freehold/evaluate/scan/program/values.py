@@ -77,7 +77,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call or a construction. In JavaScript a trailing object stands in `keywords` as well."""
+    """A call or a construction. In JavaScript the objects among its arguments are unpacked into `keywords`."""
 
     line: int
     callee: Path
@@ -94,7 +94,16 @@ class Unknown:
     line: int
 
 
-Value = Constant | Joined | Name | Imported | Record | Several | Choice | Call | Unknown
+@dataclass(frozen=True, slots=True)
+class Within:
+    """What a function gives back: its names are those of the function."""
+
+    line: int
+    value: "Value"
+    scope: "Scope"
+
+
+Value = Constant | Joined | Name | Imported | Record | Several | Choice | Call | Unknown | Within
 
 
 @dataclass(slots=True)

@@ -1,8 +1,10 @@
 """Python, by its own parser."""
 
 from freehold.evaluate.scan.detect import detect
+from freehold.evaluate.scan.detect.context import Context
 from freehold.evaluate.scan.knowledge import ClosedNames
 from freehold.evaluate.scan.program.python import read_python
+from freehold.evaluate.scan.readers.dependencies import find_dependencies
 from freehold.evaluate.scan.readers.pattern import by_pattern
 from freehold.evaluate.scan.readers.reader import Reading
 
@@ -20,7 +22,12 @@ class PythonReader:
             return Reading(by_pattern(file, text, names), problem)
         except (ValueError, RecursionError, MemoryError) as error:
             return Reading(by_pattern(file, text, names), f"cannot be parsed: {error}")
-        return Reading(detect(file, program, "python", names))
+        found = list(detect(file, program, "python", names))
+        if file.rpartition("/")[2] == "setup.py":
+            listed = Context(file, program, "python", names)
+            find_dependencies(listed, file, text)
+            found += listed.results()
+        return Reading(found)
 
 
 def _version() -> str:

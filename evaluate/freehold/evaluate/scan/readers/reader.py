@@ -1,7 +1,7 @@
 """What a reader is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from freehold.evaluate.scan.finding import Finding
@@ -15,6 +15,10 @@ class Reading:
     findings: Iterable[Finding] = field(default_factory=tuple)
     problem: str = ""
     """Why it could not be parsed, and was searched by pattern."""
+
+    def at(self, file: str) -> "Reading":
+        """The same, found in another file."""
+        return Reading([replace(each, file=file) for each in self.findings], self.problem)
 
 
 class Reader(Protocol):

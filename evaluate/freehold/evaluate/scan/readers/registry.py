@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+from freehold.evaluate.scan.readers.config import ConfigReader
+from freehold.evaluate.scan.readers.embedded import NotebookReader, ScriptReader
+from freehold.evaluate.scan.readers.javascript import JavaScriptReader
 from freehold.evaluate.scan.readers.pattern import PatternReader
+from freehold.evaluate.scan.readers.prose import ProseReader
 from freehold.evaluate.scan.readers.python import PythonReader
 from freehold.evaluate.scan.readers.reader import Reader
 
@@ -28,7 +32,6 @@ _LANGUAGES = {
     "Clojure": (".clj", ".cljs", ".cljc"),
     "Haskell": (".hs",),
     "SQL": (".sql",),
-    "Svelte and Vue": (".svelte", ".vue", ".astro"),
 }
 _BY_SUFFIX: dict[str, Reader] = {
     suffix: reader
@@ -37,8 +40,37 @@ _BY_SUFFIX: dict[str, Reader] = {
     for suffix in suffixes
 }
 _BY_SUFFIX |= {".py": _PYTHON, ".pyi": _PYTHON, ".pyw": _PYTHON}
+_BY_SUFFIX |= dict.fromkeys((".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"), JavaScriptReader())
+
+
+_CONFIG = ConfigReader("settings")
+_JSON = ConfigReader("settings", has_comments=False)
+_BY_SUFFIX |= dict.fromkeys(
+    ".env .yaml .yml .toml .ini .cfg .conf .properties .tf .tfvars .hcl .tpl .envrc .dockerfile .mk .gradle .csproj "
+    ".fsproj .props .nix .service .jsonc .json5".split(),
+    _CONFIG,
+)
+_BY_SUFFIX |= {".json": _JSON, ".xml": _CONFIG, ".ipynb": NotebookReader()}
+_BY_SUFFIX |= dict.fromkeys((".svelte", ".vue", ".astro", ".html", ".htm"), ScriptReader())
+_BY_SUFFIX |= dict.fromkeys((".md", ".mdx", ".rst", ".txt", ".adoc", ".org"), ProseReader())
+_BY_NAME: dict[str, Reader] = dict.fromkeys(
+    ("dockerfile", "containerfile", "makefile", "jenkinsfile", "procfile", "pipfile", "gemfile", "go.mod", "justfile"),
+    _CONFIG,
+)
+LOCKS = frozenset(
+    "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock poetry.lock uv.lock pdm.lock pipfile.lock "
+    "cargo.lock go.sum gemfile.lock composer.lock".split()
+)
+"""Written by tools from what other files say."""
 
 
 def reader_of(path: Path) -> Reader | None:
-    """None for a file that no reader knows: pictures, data, archives."""
-    return _BY_SUFFIX.get(path.suffix.lower())
+    """None for a file that no reader knows: pictures, data, archives, locks."""
+    name = path.name.lower()
+    if name in LOCKS:
+        return None
+    if name.startswith((".env", "dockerfile", "docker-compose")) or name.endswith((".env", ".env.example")):
+        return _CONFIG
+    if path.suffix == ".txt" and ("requirements" in name or "constraints" in name or "requirements" in path.parts):
+        return _CONFIG
+    return _BY_NAME.get(name) or _BY_SUFFIX.get(path.suffix.lower())

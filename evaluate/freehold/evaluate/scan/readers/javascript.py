@@ -1,0 +1,28 @@
+"""JavaScript and TypeScript, by tree-sitter's grammars."""
+
+from pathlib import PurePath
+
+from freehold.evaluate.scan.detect import detect
+from freehold.evaluate.scan.knowledge import ClosedNames
+from freehold.evaluate.scan.readers.pattern import by_pattern
+from freehold.evaluate.scan.readers.reader import Reading
+
+
+class JavaScriptReader:
+    """`.js`, `.ts` and their variants."""
+
+    name = "JavaScript and TypeScript"
+
+    def read(self, file: str, text: str, names: ClosedNames) -> Reading:
+        from freehold.evaluate.scan.program.javascript import read_javascript
+
+        program, error = read_javascript(text, PurePath(file).suffix.lower())
+        if error:
+            problem = f"has an error of syntax in line {error}"
+            found = [*detect(file, program, "javascript", names), *by_pattern(file, text, names)]
+            seen: set[tuple[int, str, str]] = set()
+            kept = [
+                each for each in found if (key := (each.line, each.kind, each.value)) not in seen and not seen.add(key)
+            ]
+            return Reading(kept, problem)
+        return Reading(detect(file, program, "javascript", names))
