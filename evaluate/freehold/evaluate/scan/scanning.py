@@ -46,6 +46,8 @@ class Inventory:
     files: int = 0
     by_language: Counter[str] = field(default_factory=Counter)
     ignored_by: str = ""
+    left_out: list[str] = field(default_factory=list)
+    """Folders that are vendored or generated."""
     seconds: float = 0.0
 
 
@@ -60,6 +62,7 @@ def scan(request: ScanRequest, tell: Callable[[int, int], None] | None = None) -
         if tell is not None:
             tell(number, len(listing.files))
     inventory.findings.sort(key=lambda each: (each.file, each.line, each.kind, each.value))
+    inventory.left_out = sorted(listing.left_out - {".git"})
     inventory.seconds = time.monotonic() - began
     return inventory
 

@@ -4,7 +4,7 @@ import re
 
 from freehold.evaluate.scan.detect.constants import items, values
 from freehold.evaluate.scan.detect.context import Context
-from freehold.evaluate.scan.detect.meaning import Meaning, bedrock_of, named_service
+from freehold.evaluate.scan.detect.meaning import Meaning, bedrock_of, class_of, named_service
 from freehold.evaluate.scan.finding import Kind
 from freehold.evaluate.scan.knowledge import find_endpoints
 from freehold.evaluate.scan.knowledge.sdks import Sdk, sdk_of_class
@@ -12,8 +12,24 @@ from freehold.evaluate.scan.program import Used
 from freehold.evaluate.scan.program.values import Call, Constant, Item, Joined, Name, Record
 
 BASES = frozenset(
-    "base_url baseURL basePath baseUrl api_base apiBase openai_api_base anthropic_api_url anthropicApiUrl api_base_url "
-    "endpoint server_url serverURL azure_endpoint azureEndpoint openai_proxy".split()
+    [
+        "base_url",
+        "baseURL",
+        "basePath",
+        "baseUrl",
+        "api_base",
+        "apiBase",
+        "openai_api_base",
+        "anthropic_api_url",
+        "anthropicApiUrl",
+        "api_base_url",
+        "endpoint",
+        "server_url",
+        "serverURL",
+        "azure_endpoint",
+        "azureEndpoint",
+        "openai_proxy",
+    ]
 )
 """Arguments that say which server a client asks."""
 
@@ -22,7 +38,7 @@ def find_client(context: Context, used: Used, meant: Meaning) -> bool:
     """Add the client that this call makes, if it makes one."""
     if meant.is_client or not meant.rest:
         return False
-    name = meant.rest[-1]
+    name = class_of(meant)
     sdk = sdk_of_class(meant.sdk, name)
     if name not in sdk.clients:
         return False
@@ -78,7 +94,11 @@ def _is_elsewhere(base: Item, used: Used) -> bool:
         if isinstance(each, Joined):
             first = each.parts[0]
             texts += [first.value] if isinstance(first, Constant) and isinstance(first.value, str) else []
-    return bool(texts) and len(texts) == len(found) and all(_URL.match(text) and not find_endpoints(text) for text in texts)
+    return (
+        bool(texts)
+        and len(texts) == len(found)
+        and all(_URL.match(text) and not find_endpoints(text) for text in texts)
+    )
 
 
 def change_of(sdk: Sdk, context: Context, base: Item | None) -> str:

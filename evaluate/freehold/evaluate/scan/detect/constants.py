@@ -14,6 +14,7 @@ from freehold.evaluate.scan.program.values import (
     Path,
     Record,
     Scope,
+    Unknown,
     Value,
     Within,
 )
@@ -62,7 +63,8 @@ def _follow(value: Value, scope: Scope, trail: Trail) -> Iterator[Value]:
         for each in bound:
             yield from _follow(each, scope, trail.deeper())
     elif isinstance(value, Within):
-        yield from _follow(value.value, value.scope, trail.deeper())
+        for each in _follow(value.value, value.scope, trail.deeper()):
+            yield _closed(each, value.scope)
     elif isinstance(value, Choice):
         for option in value.options:
             yield from _follow(option, scope, trail.deeper())
@@ -72,6 +74,23 @@ def _follow(value: Value, scope: Scope, trail: Trail) -> Iterator[Value]:
         yield from _result(value, scope, trail)
     else:
         yield value
+
+
+def _closed(value: Value, scope: Scope) -> Value:
+    """The value, what is in it still to be looked up where it was written."""
+    if isinstance(value, Record):
+        inner = tuple(Item(each.key, each.line, _within(each.value, scope)) for each in value.items)
+        return Record(value.line, inner, tuple(_within(each, scope) for each in value.spreads))
+    if isinstance(value, Call):
+        arguments = tuple(_within(each, scope) for each in value.arguments)
+        keywords = _closed(value.keywords, scope)
+        assert isinstance(keywords, Record), "a record stays one"
+        return Call(value.line, value.callee, arguments, keywords, value.constructs)
+    return value
+
+
+def _within(value: Value, scope: Scope) -> Value:
+    return value if isinstance(value, Constant | Unknown | Within) else Within(value.line, value, scope)
 
 
 def _bound(path: Path, scope: Scope, trail: Trail) -> list[Value]:
@@ -120,7 +139,7 @@ def _joined(value: Joined, scope: Scope, trail: Trail) -> Iterator[Value]:
     yield Constant(value.line, text)
 
 
-DEFAULTING = frozenset("getenv get pop getattr setdefault config env Form Query".split())
+DEFAULTING = frozenset(["getenv", "get", "pop", "getattr", "setdefault", "config", "env", "Form", "Query"])
 """Calls whose last argument is what they give when nothing else is known."""
 HOLDING = frozenset({"Field", "str", "SecretStr", "strip", "model_copy"})
 """Calls that give back what they are given."""

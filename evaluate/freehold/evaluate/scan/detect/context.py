@@ -48,7 +48,10 @@ class Context:
 
     def library(self) -> Sdk | None:
         """A library that this file uses; OpenAI's where it asks an endpoint without one."""
-        asks = any(kind is Kind.ENDPOINT and one.confidence is not Confidence.MENTION for (_, kind, _), one in self.found.items())
+        asks = any(
+            kind is Kind.ENDPOINT and one.confidence is not Confidence.MENTION
+            for (_, kind, _), one in self.found.items()
+        )
         return next(iter(self.imported.values()), sdks()["openai"] if asks else None)
 
     def results(self) -> Iterable[Finding]:

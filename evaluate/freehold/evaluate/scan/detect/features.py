@@ -14,10 +14,16 @@ from freehold.evaluate.scan.knowledge.usage import Parameter
 from freehold.evaluate.scan.program import Used
 from freehold.evaluate.scan.program.values import Call, Choice, Constant, Item, Joined, Name, Path, Record, Scope, Value
 
-MODEL_KEYS = frozenset({"model", "model_name", "model_id", "deployment", "deployment_name", "azure_deployment", "engine"})
-ASKING = frozenset("chat completions responses messages gemini cohere mistral bedrock".split())
+MODEL_KEYS = frozenset(
+    {"model", "model_name", "model_id", "deployment", "deployment_name", "azure_deployment", "engine"}
+)
+ASKING = frozenset(["chat", "completions", "responses", "messages", "gemini", "cohere", "mistral", "bedrock"])
 """Features that are an API whose calls have these parameters."""
-OPEN_NAMES = re.compile(r"[\w.-]+/[\w./-]+|.*(?:llama|qwen|mixtral|gemma|deepseek|phi-\d|gpt-oss|smollm).*", re.IGNORECASE)
+HOLDERS = frozenset(["extra_body", "config", "generation_config", "model_kwargs", "model_settings", "settings"])
+"""Parameters that hold others."""
+OPEN_NAMES = re.compile(
+    r"[\w.-]+/[\w./-]+|.*(?:llama|qwen|mixtral|gemma|deepseek|phi-\d|gpt-oss|smollm).*", re.IGNORECASE
+)
 
 
 def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
@@ -33,7 +39,9 @@ def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
     asked = list(_arguments(used))
     model = _model(context, used, asked, confidence, sdk)
     for feature in features:
-        context.add(used.call.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign)
+        context.add(
+            used.call.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign
+        )
     if not features or ASKING.intersection(features):
         for item in asked:
             find_parameter(context, item, used.scope, sdk, confidence, model)
@@ -51,10 +59,10 @@ def _features(context: Context, used: Used, meant: Meaning | None) -> tuple[tupl
         # `openai.embedding(…)` of a module whose `openai` is a client.
         return _of_provider(sdk, names[1:]), sdk, True
     if meant.is_client:
-        return (_of_provider(sdk, names) if sdk.itself else table.calls.get(_dotted(names), ())), sdk, True
+        return (_of_provider(sdk, names) if sdk.itself else table.of(_dotted(names))), sdk, True
     exact = ".".join(names)
     found = table.calls.get(f"={exact}") or table.calls.get(f"={exact.split('.')[-1]}", ())
-    return found or table.calls.get(_dotted(names), ()), sdk, True
+    return found or table.of(_dotted(names)), sdk, True
 
 
 def _of_provider(sdk: Sdk, names: Path) -> tuple[str, ...]:
@@ -74,8 +82,8 @@ def _by_ending(context: Context, callee: Path) -> tuple[tuple[str, ...], Sdk | N
         for sdk in (*context.imported.values(), *_always()):
             table = methods()[sdk.methods]
             known = sdk.id in context.imported
-            if ending in table.calls and (known or ending in table.distinct):
-                return table.calls[ending], sdk, False
+            if ending in table.distinct or (known and (ending in table.calls or ending.startswith("beta."))):
+                return table.of(ending), sdk, False
     return (), None, False
 
 
@@ -137,9 +145,10 @@ def _may_be_deployment(text: str, sdk: Sdk) -> bool:
 def find_parameter(context: Context, item: Item, scope: Scope, sdk: Sdk, confidence: Confidence, model: str) -> None:
     known = parameters().everywhere
     name = _snake(item.key)
-    if name == "extra_body":
+    if name in HOLDERS:
         for each in values(item.value, scope):
-            for inner in items(each, scope) if isinstance(each, Record) else ():
+            held = each.keywords if isinstance(each, Call) else each
+            for inner in items(held, scope) if isinstance(held, Record) else ():
                 find_parameter(context, inner, scope, sdk, confidence, model)
         return
     if name in known:
@@ -149,7 +158,9 @@ def find_parameter(context: Context, item: Item, scope: Scope, sdk: Sdk, confide
         for inner in items(each, scope) if isinstance(each, Record) else ():
             if below := known.get(f"{name}.{_snake(inner.key)}"):
                 for feature in _used(below, inner.value, scope):
-                    context.add(inner.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign)
+                    context.add(
+                        inner.line, Kind.FEATURE, feature, sdk.provider, confidence, model=model, foreign=sdk.is_foreign
+                    )
 
 
 def _used(parameter: Parameter, value: Value, scope: Scope) -> set[str]:
@@ -188,11 +199,15 @@ def find_parts(context: Context) -> None:
         for item in noted.record.items:
             if feature := known.keys.get(item.key):
                 if not (isinstance(item.value, Constant) and item.value.value is None):
-                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=sdk.is_foreign)
+                    context.add(
+                        item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=sdk.is_foreign
+                    )
             elif item.key == "type" and isinstance(item.value, Constant):
                 feature = known.parts.get(str(item.value.value), "")
                 if feature and _is_part(noted.record, str(item.value.value)):
-                    context.add(item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=sdk.is_foreign)
+                    context.add(
+                        item.line, Kind.FEATURE, feature, sdk.provider, Confidence.LIKELY, foreign=sdk.is_foreign
+                    )
 
 
 BESIDE = {

@@ -7,7 +7,6 @@ from freehold.evaluate.scan.detect.trail import Trail
 from freehold.evaluate.scan.knowledge.sdks import Language, Sdk, others, sdk_of_class, sdk_of_module, sdks
 from freehold.evaluate.scan.program.values import Call, Choice, Constant, Imported, Name, Path, Scope, Value, Within
 
-
 SAME_CLIENT = frozenset({"with_options", "copy", "withOptions", "with_raw_response", "with_streaming_response"})
 """What a client has that leads to itself."""
 
@@ -34,6 +33,23 @@ class Meaning:
 def meaning(path: Path, scope: Scope, language: Language) -> Meaning | None:
     """The first that is found; None for a name that leads to no known library."""
     return next(_meanings(path, scope, language, Trail()), None)
+
+
+def _makes_client(found: Meaning) -> bool:
+    """A class of clients, or a function that wraps one."""
+    name = class_of(found)
+    return name in sdk_of_class(found.sdk, name).clients or found.sdk.id == "instructor" or name == "Agent"
+
+
+def class_of(found: Meaning) -> str:
+    """The class that a call makes something of: also that of `Class.from_pretrained(…)`."""
+    if (
+        len(found.rest) > 1
+        and found.rest[-1].startswith(("from", "create_client"))
+        and found.rest[-2] in found.sdk.clients
+    ):
+        return found.rest[-2]
+    return found.rest[-1]
 
 
 def is_of_others(path: Path, scope: Scope) -> bool:
@@ -83,7 +99,7 @@ def _meanings(path: Path, scope: Scope, language: Language, trail: Trail) -> Ite
 def _called(path: Path, scope: Scope, language: Language, trail: Trail) -> Iterator[Meaning]:
     """`OpenAI().chat`: what a class makes."""
     for found in _meanings((path[0][:-2],), scope, language, trail.deeper()):
-        if found.rest and not found.is_client:
+        if found.rest and not found.is_client and _makes_client(found):
             yield Meaning(sdk_of_class(found.sdk, found.rest[-1]), _plain(path[1:]), True)
 
 
@@ -108,7 +124,9 @@ def _of_import(value: Imported, rest: Path, language: Language) -> Iterator[Mean
     module = value.module
     if language == "javascript":
         if sdk := sdk_of_module(module, language):
-            yield Meaning(sdk, tuple(next(iter(sdk.clients), step) if step == "default" else step for step in whole), False)
+            yield Meaning(
+                sdk, tuple(next(iter(sdk.clients), step) if step == "default" else step for step in whole), False
+            )
         return
     if value.symbol in HANDED_ON and not sdk_of_module(module, language):
         # `from app.llm import litellm`: the application hands the library on.
@@ -139,15 +157,17 @@ def _of_call(call: Call, rest: Path, scope: Scope, language: Language, trail: Tr
         yield Meaning(sdk, _plain(rest), True, call)
         return
     for found in _meanings(call.callee, scope, language, trail.deeper()):
-        if found.rest:
-            yield Meaning(sdk_of_class(found.sdk, found.rest[-1]), _plain(rest), True, call)
+        if found.rest and (found.is_client or _makes_client(found)):
+            yield Meaning(sdk_of_class(found.sdk, class_of(found)), _plain(rest), True, call)
     # A function of the file that gives back a client.
     yield from _meanings((*call.callee[:-1], f"{call.callee[-1]}()", *rest), scope, language, trail.deeper())
 
 
 def bedrock_of(call: Call) -> Sdk | None:
     """`boto3.client("bedrock-runtime")`."""
-    return sdks()["bedrock"] if any(each.value in ("bedrock-runtime", "bedrock") for each in named_service(call)) else None
+    return (
+        sdks()["bedrock"] if any(each.value in ("bedrock-runtime", "bedrock") for each in named_service(call)) else None
+    )
 
 
 def named_service(call: Call) -> list[Constant]:

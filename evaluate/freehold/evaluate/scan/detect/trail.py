@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-DEEPEST = 12
+DEEPEST = 24
 """Steps from name to name."""
-MOST_STEPS = 600
+MOST_STEPS = 800
 """In all, for one question."""
 
 

@@ -14,6 +14,13 @@ class Methods(Data):
 
     calls: dict[str, tuple[str, ...]]
     distinct: tuple[str, ...] = ()
+    beneath: dict[str, str] = Field(default_factory=dict)
+
+    def of(self, name: str) -> tuple[str, ...]:
+        """The features of a call; of one that is not listed, those of the part of the API that it belongs to."""
+        if name in self.calls:
+            return self.calls[name]
+        return next(((feature,) for part, feature in self.beneath.items() if name.startswith(f"{part}.")), ())
 
 
 class Parameter(Data):

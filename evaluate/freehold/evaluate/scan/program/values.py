@@ -1,4 +1,4 @@
-"""What the scanner keeps of a program, whatever its language: expressions, reduced to what a closed model could be in."""
+"""What the scanner keeps of a program, whatever its language: expressions, reduced to where a model could be."""
 
 from dataclasses import dataclass, field
 

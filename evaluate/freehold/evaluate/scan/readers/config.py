@@ -1,4 +1,4 @@
-"""Settings: .env, YAML, TOML, JSON, INI, Dockerfiles, CI files, Helm values. Line by line, so that templates are read."""
+"""Settings: .env, YAML, TOML, JSON, INI, Dockerfiles, CI files, Helm values. By line, so that templates are read."""
 
 import re
 

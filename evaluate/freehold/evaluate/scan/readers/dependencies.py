@@ -11,12 +11,18 @@ from freehold.evaluate.scan.knowledge.sdks import Sdk
 REQUIREMENT = re.compile(r"^\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:[=<>!~;@#\\].*|\s*)$")
 QUOTED = re.compile(r"""["'](?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:[=<>!~;@][^"']*)?["']""")
 ASSIGNED = re.compile(r"^\s*[\"']?(?P<name>[A-Za-z0-9][\w.-]*)[\"']?\s*=\s*(?:[\"'{].*)$")
-NPM = re.compile(r"""["'](?P<name>(?:@[\w.-]+/)?[\w.-]+)["']\s*:\s*["'](?:[\^~<>=v\d*]|workspace:|latest|next|npm:|catalog)""")
-GO = re.compile(r"^\s*(?:require\s+)?(?P<name>github\.com/(?:sashabaranov/go-openai|openai/openai-go|anthropics/anthropic-sdk-go))\b")
+NPM = re.compile(
+    r"""["'](?P<name>(?:@[\w.-]+/)?[\w.-]+)["']\s*:\s*["'](?:[\^~<>=v\d*]|workspace:|latest|next|npm:|catalog)"""
+)
+GO = re.compile(
+    r"^\s*(?:require\s+)?(?P<name>github\.com/(?:sashabaranov/go-openai|openai/openai-go|anthropics/anthropic-sdk-go))\b"
+)
 GEM = re.compile(r"^\s*gem\s+[\"'](?P<name>ruby-openai|openai|anthropic)[\"']")
 NUGET = re.compile(r"PackageReference\s+Include=[\"'](?P<name>OpenAI|Azure\.AI\.OpenAI|Anthropic(?:\.SDK)?)[\"']")
 CARGO = re.compile(r"^\s*(?P<name>async-openai)\s*=")
-MAVEN = re.compile(r"(?P<name>com\.openai:openai-java|com\.anthropic:anthropic-java|<artifactId>(?:openai|anthropic)-java)")
+MAVEN = re.compile(
+    r"(?P<name>com\.openai:openai-java|com\.anthropic:anthropic-java|<artifactId>(?:openai|anthropic)-java)"
+)
 
 _OTHER = {
     "go-openai": "openai",

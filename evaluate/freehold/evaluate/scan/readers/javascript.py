@@ -19,10 +19,8 @@ class JavaScriptReader:
         program, error = read_javascript(text, PurePath(file).suffix.lower())
         if error:
             problem = f"has an error of syntax in line {error}"
-            found = [*detect(file, program, "javascript", names), *by_pattern(file, text, names)]
-            seen: set[tuple[int, str, str]] = set()
-            kept = [
-                each for each in found if (key := (each.line, each.kind, each.value)) not in seen and not seen.add(key)
-            ]
-            return Reading(kept, problem)
+            parsed = list(detect(file, program, "javascript", names))
+            known = {(each.line, each.kind, each.value) for each in parsed}
+            missed = [each for each in by_pattern(file, text, names) if (each.line, each.kind, each.value) not in known]
+            return Reading([*parsed, *missed], problem)
         return Reading(detect(file, program, "javascript", names))

@@ -34,10 +34,7 @@ _LANGUAGES = {
     "SQL": (".sql",),
 }
 _BY_SUFFIX: dict[str, Reader] = {
-    suffix: reader
-    for name, suffixes in _LANGUAGES.items()
-    for reader in (PatternReader(name),)
-    for suffix in suffixes
+    suffix: reader for name, suffixes in _LANGUAGES.items() for reader in (PatternReader(name),) for suffix in suffixes
 }
 _BY_SUFFIX |= {".py": _PYTHON, ".pyi": _PYTHON, ".pyw": _PYTHON}
 _BY_SUFFIX |= dict.fromkeys((".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"), JavaScriptReader())
@@ -46,8 +43,31 @@ _BY_SUFFIX |= dict.fromkeys((".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts
 _CONFIG = ConfigReader("settings")
 _JSON = ConfigReader("settings", has_comments=False)
 _BY_SUFFIX |= dict.fromkeys(
-    ".env .yaml .yml .toml .ini .cfg .conf .properties .tf .tfvars .hcl .tpl .envrc .dockerfile .mk .gradle .csproj "
-    ".fsproj .props .nix .service .jsonc .json5".split(),
+    [
+        ".env",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".ini",
+        ".cfg",
+        ".conf",
+        ".properties",
+        ".tf",
+        ".tfvars",
+        ".hcl",
+        ".tpl",
+        ".envrc",
+        ".dockerfile",
+        ".mk",
+        ".gradle",
+        ".csproj",
+        ".fsproj",
+        ".props",
+        ".nix",
+        ".service",
+        ".jsonc",
+        ".json5",
+    ],
     _CONFIG,
 )
 _BY_SUFFIX |= {".json": _JSON, ".xml": _CONFIG, ".ipynb": NotebookReader()}
@@ -58,8 +78,21 @@ _BY_NAME: dict[str, Reader] = dict.fromkeys(
     _CONFIG,
 )
 LOCKS = frozenset(
-    "package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock poetry.lock uv.lock pdm.lock pipfile.lock "
-    "cargo.lock go.sum gemfile.lock composer.lock".split()
+    [
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        "yarn.lock",
+        "pnpm-lock.yaml",
+        "bun.lock",
+        "poetry.lock",
+        "uv.lock",
+        "pdm.lock",
+        "pipfile.lock",
+        "cargo.lock",
+        "go.sum",
+        "gemfile.lock",
+        "composer.lock",
+    ]
 )
 """Written by tools from what other files say."""
 

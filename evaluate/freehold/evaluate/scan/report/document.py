@@ -61,6 +61,7 @@ def _summary(inventory: Inventory, conclusion: Conclusion) -> dict[str, Any]:
         "not_supported": sum(len(use.places) for use in conclusion.unsupported),
         "unread": len(inventory.unread),
         "ignored_by": inventory.ignored_by,
+        "left_out": inventory.left_out,
     }
 
 

@@ -55,7 +55,12 @@ def rule_id(finding: Finding) -> str:
 
 
 def _driver(rules: list[str], version: str) -> dict[str, Any]:
-    return {"name": "freehold scan", "semanticVersion": version, "version": version, "rules": [_rule(id_) for id_ in rules]}
+    return {
+        "name": "freehold scan",
+        "semanticVersion": version,
+        "version": version,
+        "rules": [_rule(id_) for id_ in rules],
+    }
 
 
 def _rule(id_: str) -> dict[str, Any]:
@@ -123,7 +128,5 @@ def _notification(unread: Unread) -> dict[str, Any]:
     return {
         "level": "note" if unread.scanned else "warning",
         "message": {"text": f"{unread.file} {unread.reason}{'; searched by pattern' if unread.scanned else ''}"},
-        "locations": [
-            {"physicalLocation": {"artifactLocation": {"uri": quote(unread.file), "uriBaseId": "SRCROOT"}}}
-        ],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": quote(unread.file), "uriBaseId": "SRCROOT"}}}],
     }

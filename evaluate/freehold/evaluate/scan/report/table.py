@@ -112,6 +112,10 @@ def _tell_unread(inventory: Inventory) -> None:
     for each in inventory.unread:
         searched = "; searched by pattern" if each.scanned else ""
         hint(f"{each.file} {each.reason}{searched}")
+    if inventory.left_out:
+        shown = ", ".join(inventory.left_out[:SHOWN_PLACES])
+        rest = len(inventory.left_out) - SHOWN_PLACES
+        hint(f"Left out as vendored or generated: {shown}{f' and {rest} more' if rest > 0 else ''}.")
     languages = ", ".join(f"{count:,} {name}" for name, count in inventory.by_language.most_common(6))
     speed = inventory.files / inventory.seconds if inventory.seconds else 0.0
     hint(f"Read {inventory.files:,} files ({languages}) in {inventory.seconds:.1f} s, {speed:,.0f} files/s.")

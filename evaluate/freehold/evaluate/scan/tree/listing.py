@@ -10,13 +10,55 @@ from freehold.core.errors import NotFoundError
 from freehold.evaluate.scan.finding import Unread
 
 VENDORED = frozenset(
-    ".git .hg .svn node_modules bower_components jspm_packages .venv venv virtualenv site-packages dist-packages "
-    "__pycache__ .tox .nox .mypy_cache .ruff_cache .pytest_cache .cache .next .nuxt .svelte-kit .turbo .parcel-cache "
-    ".gradle .terraform .eggs .yarn .pnpm-store third_party vendor Pods .ipynb_checkpoints htmlcov coverage".split()
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        "node_modules",
+        "bower_components",
+        "jspm_packages",
+        ".venv",
+        "venv",
+        "virtualenv",
+        "site-packages",
+        "dist-packages",
+        "__pycache__",
+        ".tox",
+        ".nox",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".cache",
+        ".next",
+        ".nuxt",
+        ".svelte-kit",
+        ".turbo",
+        ".parcel-cache",
+        ".gradle",
+        ".terraform",
+        ".eggs",
+        ".yarn",
+        ".pnpm-store",
+        "third_party",
+        "vendor",
+        "Pods",
+        ".ipynb_checkpoints",
+        "htmlcov",
+        "coverage",
+    ]
 )
 GENERATED = frozenset(("dist", "build", "out", "target", "_build"))
 """Left out only in a folder that has the sources beside them; a package that ships nothing else is read."""
-SOURCES = ("package.json", "pyproject.toml", "setup.py", "Cargo.toml", "pom.xml", "build.gradle", "tsconfig.json", "src")
+SOURCES = (
+    "package.json",
+    "pyproject.toml",
+    "setup.py",
+    "Cargo.toml",
+    "pom.xml",
+    "build.gradle",
+    "tsconfig.json",
+    "src",
+)
 
 
 @dataclass(slots=True)
@@ -28,6 +70,8 @@ class Listing:
     unread: list[Unread] = field(default_factory=list)
     ignored_by: str = ""
     """What decided: `git`, `.gitignore`, or nothing."""
+    left_out: set[str] = field(default_factory=set)
+    """Folders that are vendored or generated."""
 
 
 def list_files(path: Path) -> Listing:
@@ -60,7 +104,8 @@ def _from_git(root: Path, listing: Listing) -> list[Path] | None:
     found = []
     for name in filter(None, ended.stdout.split(b"\0")):
         path = root / os.fsdecode(name)
-        if _is_left_out(path.relative_to(root).parts[:-1], root):
+        if folder := _left_out(path.relative_to(root).parts[:-1], root):
+            listing.left_out.add(folder)
             continue
         if path.is_symlink():
             # What it leads to is listed by itself if it is part of the tree.
@@ -74,13 +119,14 @@ def _is_work_tree(root: Path) -> bool:
     return any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents))
 
 
-def _is_left_out(folders: tuple[str, ...], root: Path) -> bool:
-    where = root
-    for name in folders:
-        if name in VENDORED or (name in GENERATED and any((where / source).exists() for source in SOURCES)):
-            return True
-        where = where / name
-    return False
+def _left_out(folders: tuple[str, ...], root: Path) -> str:
+    """The first of these folders, one within the other, that is vendored or generated; empty if none is."""
+    for depth, name in enumerate(folders):
+        if name in VENDORED:
+            return "/".join(folders[: depth + 1])
+        if name in GENERATED and any((root.joinpath(*folders[:depth]) / source).exists() for source in SOURCES):
+            return "/".join(folders[: depth + 1])
+    return ""
 
 
 def _walk(root: Path, listing: Listing) -> Iterator[Path]:
@@ -96,10 +142,11 @@ def _walk(root: Path, listing: Listing) -> Iterator[Path]:
         here = Path(folder)
         ignored.enter(here)
         inside = here.relative_to(root).parts
+        listing.left_out |= {left for name in folders if (left := _left_out((*inside, name), root))}
         folders[:] = sorted(
             name
             for name in folders
-            if not _is_left_out((*inside, name), root)
+            if "/".join((*inside, name)) not in listing.left_out
             and not (here / name).is_symlink()
             and not ignored.has(here / name, is_folder=True)
         )

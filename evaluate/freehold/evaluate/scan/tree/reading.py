@@ -34,7 +34,7 @@ def is_minified(path: Path, text: str) -> bool:
     name = path.name.lower()
     if name.endswith((".min.js", ".min.css", ".min.mjs", ".map", ".bundle.js")):
         return True
-    if path.suffix.lower() not in (".js", ".mjs", ".cjs", ".css"):
+    if path.suffix.lower() not in (".js", ".mjs", ".cjs", ".css", ".html", ".htm", ".svg"):
         return False
     lines = text.count("\n") + 1
     return len(text) / lines > LONG_LINE / 10
