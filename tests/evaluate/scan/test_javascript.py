@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from fixtures.scans import scanned, told
 
 OPENAI = 'import OpenAI from "openai";\nconst c = new OpenAI();\n'

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
-
 from fixtures.scan_corpus import Fact, Labelled, facts, fetched, labelled
+
 from freehold.evaluate.scan.detect import features
 from freehold.evaluate.scan.finding import Finding
 from freehold.evaluate.scan.knowledge import ClosedName, ClosedNames

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from fixtures.scans import scanned, told
 
 OPENAI = "from openai import OpenAI\nclient = OpenAI()\n"
@@ -37,7 +36,8 @@ FOUND = {
         {"1 sdk openai", "2 client OpenAI", "3 model gpt-4.1", "4 feature chat", "4 feature streaming"},
     ),
     "a dict of parameters": (
-        OPENAI + "p = {'model': 'gpt-4o'}\np['tools'] = t\np.update(logprobs=True)\nclient.chat.completions.create(**p)",
+        OPENAI
+        + "p = {'model': 'gpt-4o'}\np['tools'] = t\np.update(logprobs=True)\nclient.chat.completions.create(**p)",
         {
             "1 sdk openai",
             "2 client OpenAI",
@@ -48,7 +48,8 @@ FOUND = {
         },
     ),
     "parameters from a function": (
-        OPENAI + "def p():\n    d = {'tools': 1}\n    return {**d, 'stream': True}\nclient.chat.completions.create(**p())",
+        OPENAI
+        + "def p():\n    d = {'tools': 1}\n    return {**d, 'stream': True}\nclient.chat.completions.create(**p())",
         {"1 sdk openai", "2 client OpenAI", "4 feature tools", "5 feature streaming", "6 feature chat"},
     ),
     "a name put together": (
@@ -96,7 +97,8 @@ FOUND = {
         {"1 sdk anthropic", "2 feature prompt_caching"},
     ),
     "assistants, batches, tuning, files, speech": (
-        OPENAI + "client.beta.threads.create()\nclient.batches.create()\nclient.fine_tuning.jobs.create(model='gpt-4o')\n"
+        OPENAI
+        + "client.beta.threads.create()\nclient.batches.create()\nclient.fine_tuning.jobs.create(model='gpt-4o')\n"
         "client.files.create()\nclient.audio.speech.create(model='tts-1', response_format='pcm')\n"
         "client.audio.transcriptions.create(model='whisper-1')",
         {
@@ -134,8 +136,7 @@ FOUND = {
         {"1 sdk litellm", "2 feature chat", "2 model gpt-4o", "2 feature tools"},
     ),
     "instructor": (
-        "import instructor\nc = instructor.from_provider('openai/gpt-4o')\n"
-        "c.chat.completions.create(response_model=M)",
+        "import instructor\nc = instructor.from_provider('openai/gpt-4o')\nc.chat.completions.create(response_model=M)",
         {
             "1 sdk instructor",
             "2 feature chat",

@@ -38,9 +38,7 @@ def rows() -> dict[tuple[str, str], str]:
     return found
 
 
-def contradictions(
-    features: Mapping[str, Feature], served: set[str], rows: Mapping[tuple[str, str], str]
-) -> list[str]:
+def contradictions(features: Mapping[str, Feature], served: set[str], rows: Mapping[tuple[str, str], str]) -> list[str]:
     """Where the surface says other than the gateway, its rules or the page."""
     actions = {(path, rule.parameter): rule.action for path, each in rules().items() for rule in each}
     found: list[str] = []

@@ -50,9 +50,8 @@ def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
 def _features(context: Context, used: Used, meant: Meaning | None) -> tuple[tuple[str, ...], Sdk | None, bool]:
     """Of the call's own name; with the library, and whether it is known to be that library's."""
     if meant is None:
-        if is_of_others(used.call.callee, used.scope):
-            return (), None, False
-        return _by_ending(context, used.call.callee)
+        found = _by_ending(context, used.call.callee)
+        return ((), None, False) if found[0] and is_of_others(used.call.callee, used.scope) else found
     sdk, table = meant.sdk, methods()[meant.sdk.methods]
     names = tuple(step.removesuffix("()") for step in meant.rest)
     if sdk.itself and not meant.is_client and names and names[0] not in sdk.clients:

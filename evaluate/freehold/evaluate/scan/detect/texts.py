@@ -8,7 +8,7 @@ from freehold.evaluate.scan.knowledge import ClosedName, find_endpoints, variabl
 from freehold.evaluate.scan.knowledge.models import LONGEST
 from freehold.evaluate.scan.program import Place, Text
 
-WORD = re.compile(r"(?<![\w$])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w])")
+WORD = re.compile(r"(?<!\w)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w])")
 TO_GATEWAY = "Replace the URL by the gateway's."
 NOT_SPOKEN = "The gateway does not speak this API: use OpenAI's, at the gateway's URL."
 

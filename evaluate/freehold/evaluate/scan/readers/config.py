@@ -11,7 +11,7 @@ from freehold.evaluate.scan.readers.dependencies import find_dependencies
 from freehold.evaluate.scan.readers.reader import Reading
 
 VALUE = re.compile(
-    r"""(?P<key>[\w.@/-]+)["']?\s*[:=]\s*(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,;#}\]"']+)  # key: value
+    r"""["']?(?P<key>[\w.@/-]+)["']?\s*[:=]\s*(?P<value>"[^"\n]*"|'[^'\n]*'|\$\{[^}\n]*\}|[^\s,;#}\]"']+)
     | "(?P<double>[^"\n]*)" | '(?P<single>[^'\n]*)'                                  # a quoted string
     | (?:^|\s)-\s+(?P<item>[^\s#"':]+)\s*$                                           # an item of a list
     | --(?P<option>[\w-]+)[\s=]+["']?(?P<given>[^\s"']+)                              # an option of a command""",

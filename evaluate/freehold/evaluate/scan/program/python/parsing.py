@@ -23,6 +23,8 @@ def read_python(source: str) -> Program:
 
 
 def _comments(source: str) -> Iterable[Text]:
+    if "#" not in source:
+        return
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.COMMENT:
