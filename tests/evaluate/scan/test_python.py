@@ -62,7 +62,8 @@ FOUND = {
         {"1 sdk openai", "4 client OpenAI", "6 feature embeddings", "6 model text-embedding-3-small"},
     ),
     "a parameter's type": (
-        "from anthropic import Anthropic\ndef f(c: 'Anthropic | None'):\n    c.messages.create(model='claude-opus-4-6')",
+        "from anthropic import Anthropic\ndef f(c: 'Anthropic | None'):\n"
+        "    c.messages.create(model='claude-opus-4-6')",
         {"1 sdk anthropic", "3 feature messages", "3 model claude-opus-4-6"},
     ),
     "a method by another name": (
@@ -261,8 +262,8 @@ def test_a_client_that_points_elsewhere_is_settled(tmp_path: Path) -> None:
     ("made", "change"),
     [
         ("OpenAI()", "Set OPENAI_BASE_URL or pass `base_url`: the gateway's URL with /v1."),
-        ("OpenAI(base_url='https://api.openai.com/v1')", "Set `base_url` (line 2) to the gateway's URL."),
-        ("OpenAI(base_url=URL)", "Give `base_url` (line 2) the gateway's URL where its value is set."),
+        ("OpenAI(base_url='https://api.openai.com/v1')", "Set `base_url` to the gateway's URL."),
+        ("OpenAI(base_url=URL)", "Give `base_url` the gateway's URL where its value is set."),
         ("AzureOpenAI()", "Use the class OpenAI with `base_url`"),
     ],
 )

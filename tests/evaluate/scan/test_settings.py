@@ -53,7 +53,8 @@ CASES = {
     "setup.py": ("setup(install_requires=['openai>=1', 'x'])", {"1 sdk openai"}),
     "go.mod": ("require github.com/sashabaranov/go-openai v1", {"1 sdk openai"}),
     "main.go": (
-        'import (\n\topenai "github.com/sashabaranov/go-openai"\n)\n// gpt-4\nvar m = "gpt-4o"\nx := os.Getenv("OPENAI_API_KEY")',
+        'import (\n\topenai "github.com/sashabaranov/go-openai"\n)\n// gpt-4\nvar m = "gpt-4o"\n'
+        'x := os.Getenv("OPENAI_API_KEY")',
         {"2 sdk openai", "5 model gpt-4o", "6 variable OPENAI_API_KEY"},
     ),
     "App.java": (

@@ -9,7 +9,7 @@ from freehold.evaluate.scan.finding import Kind
 from freehold.evaluate.scan.knowledge import find_endpoints
 from freehold.evaluate.scan.knowledge.sdks import Sdk, sdk_of_class
 from freehold.evaluate.scan.program import Used
-from freehold.evaluate.scan.program.values import Call, Constant, Item, Joined, Name, Record
+from freehold.evaluate.scan.program.values import Call, Constant, Item, Joined, Record
 
 BASES = frozenset(
     [
@@ -87,18 +87,14 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def _is_elsewhere(base: Item, used: Used) -> bool:
-    """Every server that it may be is known, and none is a closed model's."""
+    """A server that it may be is known, and none that is known is a closed model's."""
     found = values(base.value, used.scope)
     texts = [each.value for each in found if isinstance(each, Constant) and isinstance(each.value, str)]
     for each in found:
         if isinstance(each, Joined):
             first = each.parts[0]
             texts += [first.value] if isinstance(first, Constant) and isinstance(first.value, str) else []
-    return (
-        bool(texts)
-        and len(texts) == len(found)
-        and all(_URL.match(text) and not find_endpoints(text) for text in texts)
-    )
+    return bool(texts) and all(_URL.match(text) and not find_endpoints(text) for text in texts)
 
 
 def change_of(sdk: Sdk, context: Context, base: Item | None) -> str:
@@ -106,10 +102,10 @@ def change_of(sdk: Sdk, context: Context, base: Item | None) -> str:
     if sdk.dialect == "own":
         return sdk.change
     argument = _argument(sdk, context)
-    if base is not None:
-        told = f"Set `{base.key}` (line {base.line}) to the gateway's URL."
-        if isinstance(base.value, Name) or not isinstance(base.value, Constant):
-            told = f"Give `{base.key}` (line {base.line}) the gateway's URL where its value is set."
+    if base is not None and isinstance(base.value, Constant):
+        told = f"Set `{base.key}` to the gateway's URL."
+    elif base is not None:
+        told = f"Give `{base.key}` the gateway's URL where its value is set."
     else:
         by_variable = f"Set {sdk.variable}" if sdk.variable else ""
         by_argument = f"pass `{argument}`" if argument else ""

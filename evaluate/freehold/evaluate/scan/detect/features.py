@@ -22,7 +22,9 @@ ASKING = frozenset(["chat", "completions", "responses", "messages", "gemini", "c
 HOLDERS = frozenset(["extra_body", "config", "generation_config", "model_kwargs", "model_settings", "settings"])
 """Parameters that hold others."""
 OPEN_NAMES = re.compile(
-    r"[\w.-]+/[\w./-]+|.*(?:llama|qwen|mixtral|gemma|deepseek|phi-\d|gpt-oss|smollm).*", re.IGNORECASE
+    r"[\w.-]+/[\w./-]+|.*(?:llama|qwen|mixtral|gemma|deepseek|phi-\d|gpt-oss|smollm|minimax|kimi|glm-|granite|nemotron"
+    r"|olmo|falcon).*",
+    re.IGNORECASE,
 )
 
 
@@ -50,8 +52,8 @@ def find_call(context: Context, used: Used, meant: Meaning | None) -> None:
 def _features(context: Context, used: Used, meant: Meaning | None) -> tuple[tuple[str, ...], Sdk | None, bool]:
     """Of the call's own name; with the library, and whether it is known to be that library's."""
     if meant is None:
-        found = _by_ending(context, used.call.callee)
-        return ((), None, False) if found[0] and is_of_others(used.call.callee, used.scope) else found
+        ending = _by_ending(context, used.call.callee)
+        return ((), None, False) if ending[0] and is_of_others(used.call.callee, used.scope) else ending
     sdk, table = meant.sdk, methods()[meant.sdk.methods]
     names = tuple(step.removesuffix("()") for step in meant.rest)
     if sdk.itself and not meant.is_client and names and names[0] not in sdk.clients:
