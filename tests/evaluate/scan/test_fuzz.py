@@ -11,10 +11,10 @@ from freehold.evaluate.scan.readers import reader_of
 from freehold.evaluate.scan.scanning import HINT
 
 NAMES = ClosedNames()
-FILES = "a.py a.ts a.js a.tsx a.go .env a.yaml a.json package.json go.mod a.md a.ipynb a.vue".split()  # noqa: SIM905
+FILES = "a.py a.ts a.js a.tsx a.go .env a.yaml a.json package.json go.mod a.md a.ipynb a.vue".split(" ")  # noqa: SIM905
 PIECES = (  # noqa: SIM905
-    "from openai import OpenAI|import OpenAI from 'openai';|client|= |OpenAI(|)|(|{|}|[|]|`|${|chat.completions.create|**"
-    "|...|model|:|'gpt-4o'|'o1'|\n|    |def f(|return |class A:|class A {|self.|this.|lambda x:|=>|f'{|OPENAI_API_KEY"
+    "from openai import OpenAI|import OpenAI from 'openai';|client|= |OpenAI(|)|(|{|}|[|]|`|${|chat.completions.create"
+    "|**|...|model|:|'gpt-4o'|'o1'|\n|    |def f(|return |class A:|class A {|self.|this.|lambda x:|=>|f'{|OPENAI_API_KEY"
     "|https://api.openai.com/v1|#|//|/*|\\|\x00|\u2028|é|\ud800|await |import(|require(|async |match x:\n case "
     "|{'cells': [|<script>|\""
 ).split("|")
@@ -63,6 +63,9 @@ def test_sources_that_are_cut_short(cut: int, put: str, file: str) -> None:
         "const x = " + "{a:" * 3000 + "1" + "}" * 3000,
         "f(" * 3000,
         "`${" * 2000,
+        "f" + "()" * 3000,
+        "f" + ".a()" * 3000,
+        "x = f" + "[0]" * 3000,
     ],
 )
 @pytest.mark.parametrize("file", ["a.py", "a.ts"])

@@ -219,6 +219,8 @@ NOTHING = {
     "a sentence": "raise ValueError('Please set OPENAI_API_KEY to use gpt-4o, see https://api.openai.com/v1')",
     "the start of a name": "x.startswith('gpt-')",
     "a word": "provider = 'openai'",
+    "a table of a database": "db['embeddings'].create({})\ndb['responses'].create({'type': 'image', 'source': 1})",
+    "an address in a docstring": '"""\nAsks\nhttps://openrouter.ai/api/v1/models\n"""',
 }
 
 

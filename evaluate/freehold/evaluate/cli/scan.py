@@ -4,11 +4,15 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from freehold.core.cli.options import examples
+
+if TYPE_CHECKING:
+    from freehold.evaluate.scan.conclude import Conclusion
+    from freehold.evaluate.scan.scanning import Inventory
 
 app = typer.Typer()
 
@@ -71,7 +75,7 @@ def scan_command(
         )
 
 
-def _print(inventory, conclusion, form: ScanFormat) -> None:  # type: ignore[no-untyped-def]
+def _print(inventory: "Inventory", conclusion: "Conclusion", form: ScanFormat) -> None:
     from importlib.metadata import version
 
     from freehold.core.cli.output import print_json

@@ -9,15 +9,19 @@ from freehold.evaluate.scan.detect.features import find_parameter
 from freehold.evaluate.scan.finding import Confidence, Kind
 from freehold.evaluate.scan.knowledge import find_endpoints
 from freehold.evaluate.scan.knowledge.data import read_data
+from freehold.evaluate.scan.program import Place
 from freehold.evaluate.scan.program.values import Constant, Joined, Scope
 
+LONGEST = 400
+"""Characters of a text that may be a URL; what is longer speaks of it."""
 _BODY = frozenset({"messages", "input", "prompt"})
 
 
 def find_raw(context: Context) -> None:
     """Paths of closed models' APIs in URLs, whole or put together; then the parameters of what is sent."""
     for text in context.program.texts:
-        for endpoint in find_endpoints(text.text) if len(text.text) < 400 else ():
+        is_code = text.place is not Place.PROSE and len(text.text) < LONGEST
+        for endpoint in find_endpoints(text.text) if is_code else ():
             _add(context, text.line, endpoint.path, endpoint.provider)
     for joined, scope in context.program.joined:
         _joined(context, joined, scope)

@@ -16,7 +16,10 @@ class JavaScriptReader:
     def read(self, file: str, text: str, names: ClosedNames) -> Reading:
         from freehold.evaluate.scan.program.javascript import read_javascript
 
-        program, error = read_javascript(text, PurePath(file).suffix.lower())
+        try:
+            program, error = read_javascript(text, PurePath(file).suffix.lower())
+        except RecursionError:
+            return Reading(by_pattern(file, text, names), "is nested too deeply to be parsed")
         if error:
             problem = f"has an error of syntax in line {error}"
             parsed = list(detect(file, program, "javascript", names))

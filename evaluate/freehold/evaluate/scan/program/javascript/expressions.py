@@ -169,7 +169,7 @@ class Expressions(ABC):
         if callee is not None and (module := required(callee, arguments)):
             self.program.imports.append(Import(line_of(node), module))
             return Imported(line_of(node), module, "")
-        path = path_of(callee) if callee is not None else ()
+        path = path_of(callee, keyed=False) if callee is not None else ()
         if not path:
             return Unknown(line_of(node))
         if path in (("Object", "assign"), ("JSON", "stringify")):

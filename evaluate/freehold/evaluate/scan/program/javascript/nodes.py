@@ -63,8 +63,8 @@ def destructured(node: "Node") -> tuple[tuple[str, str], "Node | None"] | tuple[
     return (), None
 
 
-def path_of(node: "Node") -> Path:
-    """Empty where it is no reference."""
+def path_of(node: "Node", *, keyed: bool = True) -> Path:
+    """Empty where it is no reference. Without `keyed`, `tables["responses"]` is not told from other items."""
     steps: list[str] = []
     while True:
         kind = node.type
@@ -72,11 +72,11 @@ def path_of(node: "Node") -> Path:
             steps.append("self" if kind == "this" else text_of(node))
             return tuple(reversed(steps))
         if kind in ("member_expression", "subscript_expression", "call_expression", "new_expression"):
-            step, inner = _step(node)
+            step, inner = _step(node, keyed)
             if step == "()":
                 if inner is None:
                     return ()
-                called = path_of(inner)
+                called = path_of(inner, keyed=keyed)
                 return (*called[:-1], f"{called[-1]}()", *reversed(steps)) if called else ()
             steps.append(step)
         elif kind in TRANSPARENT and node.named_children:
@@ -88,13 +88,13 @@ def path_of(node: "Node") -> Path:
         node = inner
 
 
-def _step(node: "Node") -> tuple[str, "Node | None"]:
+def _step(node: "Node", keyed: bool) -> tuple[str, "Node | None"]:
     if node.type == "member_expression":
         name = node.child_by_field_name("property")
         return text_of(name) if name is not None else "[]", node.child_by_field_name("object")
     if node.type == "subscript_expression":
         index = node.child_by_field_name("index")
-        key = string_of(index) if index is not None and index.type == "string" else "[]"
+        key = string_of(index) if keyed and index is not None and index.type == "string" else "[]"
         return key, node.child_by_field_name("object")
     return "()", node.child_by_field_name("function") or node.child_by_field_name("constructor")
 

@@ -130,7 +130,7 @@ class Expressions(ABC):
             else:
                 items.append(Item(keyword.arg, keyword.lineno, value))
         keywords = Record(node.lineno, tuple(items), tuple(spreads))
-        path = path_of(node.func)
+        path = path_of(node.func, keyed=False)
         call = Call(node.lineno, path, arguments, keywords)
         if path:
             self.program.calls.append(Used(call, scope))

@@ -16,15 +16,15 @@ def room_of(path: Path, scope: Scope) -> Scope:
     return scope
 
 
-def path_of(node: ast.expr) -> Path:
-    """Empty where it is no reference."""
+def path_of(node: ast.expr, *, keyed: bool = True) -> Path:
+    """Empty where it is no reference. Without `keyed`, `tables["responses"]` is not told from other items."""
     steps: list[str] = []
     while True:
         match node:
             case ast.Attribute():
                 steps.append(node.attr)
                 node = node.value
-            case ast.Subscript(slice=ast.Constant(value=str(key))):
+            case ast.Subscript(slice=ast.Constant(value=str(key))) if keyed:
                 steps.append(key)
                 node = node.value
             case ast.Subscript():
