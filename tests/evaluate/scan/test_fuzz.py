@@ -13,10 +13,10 @@ from freehold.evaluate.scan.scanning import HINT
 NAMES = ClosedNames()
 FILES = "a.py a.ts a.js a.tsx a.go .env a.yaml a.json package.json go.mod a.md a.ipynb a.vue".split(" ")  # noqa: SIM905
 PIECES = (  # noqa: SIM905
-    "from openai import OpenAI|import OpenAI from 'openai';|client|= |OpenAI(|)|(|{|}|[|]|`|${|chat.completions.create"
-    "|**|...|model|:|'gpt-4o'|'o1'|\n|    |def f(|return |class A:|class A {|self.|this.|lambda x:|=>|f'{|OPENAI_API_KEY"
-    "|https://api.openai.com/v1|#|//|/*|\\|\x00|\u2028|é|\ud800|await |import(|require(|async |match x:\n case "
-    "|{'cells': [|<script>|\""
+    "from openai import OpenAI|import OpenAI from 'openai';|client|= |OpenAI(|)|(|{|}|[|]|`|${"
+    "|chat.completions.create|**|...|model|:|'gpt-4o'|'o1'|\n|    |def f(|return |class A:|class A {"
+    "|self.|this.|lambda x:|=>|f'{|OPENAI_API_KEY|https://api.openai.com/v1|#|//|/*|\\|\x00|\u2028|é"
+    "|\ud800|await |import(|require(|async |match x:\n case |{'cells': [|<script>|\""
 ).split("|")
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
