@@ -77,6 +77,12 @@ def open_database(url: str, environ: Mapping[str, str] = os.environ) -> Database
     return Database(_postgresql(parsed))
 
 
+def sqlite_file(url: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The file of an SQLite URL; None for another database. Raises ConfigError on a URL that is none."""
+    parsed = _parse(_with_variables(url, environ))
+    return parsed.database if parsed.get_backend_name() == "sqlite" else None
+
+
 def default_url(home: Path) -> str:
     """SQLite in the data folder."""
     return f"sqlite:///{home / 'gateway.db'}"
