@@ -98,8 +98,8 @@ ConfigOption = Annotated[Path, typer.Option("--config", help="The deployment.")]
 
 @app.command(
     epilog=examples(
-        "freehold engine prepare qwen3-8b --config freehold.yaml --engine-version 0.32.0 --to /run/freehold/engine.yaml",
-        "freehold engine prepare tiny --config freehold.yaml --engine-version 0.32.0 --to engine.yaml --cpu --wait-s 600",
+        "freehold engine prepare qwen3-8b --config freehold.yaml --engine-version 0.32.0 --to engine.yaml --wait-s 600",
+        "freehold engine prepare tiny --config freehold.yaml --engine-version 0.32.0 --to engine.yaml --cpu",
     )
 )
 def prepare(

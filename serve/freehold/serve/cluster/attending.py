@@ -6,7 +6,6 @@ to be sent, and ends when the engine has, or when the drain's time is over.
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -25,9 +24,8 @@ from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.attached import AttachedEngine
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.replica import describe_replica
+from freehold.serve.running import StopSignal
 from freehold.serve.state.database import Database, open_database, sqlite_file
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Attendant:
@@ -153,10 +151,7 @@ async def attend(
     version: str | None = None,
 ) -> None:
     """Attend until a signal and the drain after it. Raises EnvironmentProblem if the address is not to be had."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
+    stopping = StopSignal()
     async with attending(config, name, store, base_url, version=version) as attendant:
         runner = web.AppRunner(attendant.pages(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -165,8 +160,7 @@ async def attend(
             hint(f"Attending {name} at {base_url}; /ready and /status on http://{listen[0]}:{runner.addresses[0][1]}")
             await stopping.wait()
             attendant.is_leaving = True
-            for number in SIGNALS:  # a second signal ends it at once
-                loop.remove_signal_handler(number)
+            stopping.forget()
             hint(f"Leaving: the engine has up to {config.gateway.drain_timeout_s:.0f} s to end …")
             with suppress(TimeoutError):
                 async with asyncio.timeout(config.gateway.drain_timeout_s):

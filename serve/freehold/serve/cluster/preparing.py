@@ -17,8 +17,8 @@ from freehold.core.store.atomic import write_atomically
 from freehold.serve.adapters.admission import admit, lora_rank_of
 from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
 from freehold.serve.engines.abilities import has_abort
-from freehold.serve.engines.fleet import check_files
 from freehold.serve.engines.fingerprint import system_fingerprint
+from freehold.serve.engines.fleet import check_files
 from freehold.serve.engines.promotion import require_gates
 from freehold.serve.engines.vllm import engine_environment, engine_options
 from freehold.serve.engines.vllm_file import file_text, variables_text

