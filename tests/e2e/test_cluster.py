@@ -1,6 +1,7 @@
 """What a pod of the chart does, with everything real: prepare, vLLM from the file, attend, the gateway alone."""
 
 import json
+import shutil
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import openai
 import pytest
+import torch
 import yaml
 from fixtures.journeys import MODEL, Running, freehold, link_model, running
 
@@ -104,3 +106,27 @@ def test_a_completion_through_prepare_attend_and_gateway(pulled_home: Path, tmp_
         assert attendant.process.wait(LIMIT_S) == 0
         fronting.process.send_signal(signal.SIGTERM)
         assert fronting.process.wait(LIMIT_S) == 0
+
+
+def test_another_model_under_the_name_is_never_ready(pulled_home: Path, tmp_path: Path) -> None:
+    artifact = link_model(pulled_home, tmp_path)
+    pod = Pod(tmp_path, artifact.id)
+    pod.prepare()
+    options = yaml.safe_load(pod.file.read_text())
+    options["model"] = str(_with_other_weights(artifact, tmp_path / "other"))
+    pod.file.write_text(yaml.safe_dump(options))  # same name, same fingerprint, almost the same weights
+    with pod.attendant() as attendant, pod.engine():
+        attendant.until(r"not ready: the golden probe refused it: its log-probabilities are [\d.]+ nats")
+        status, answer = pod.asked("/ready")
+        assert status == 503 and "the golden probe refused it" in str(answer["reason"])
+        assert pod.asked("/status")[1]["state"] == "failed"
+
+
+def _with_other_weights(artifact: Artifact, folder: Path) -> Path:
+    """The model with the rows of one matrix shuffled."""
+    shutil.copytree(artifact.path, folder)
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.15.mlp.down_proj.weight"
+    weights[name] = weights[name][torch.randperm(len(weights[name]), generator=torch.Generator().manual_seed(0))]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
