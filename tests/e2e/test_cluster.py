@@ -16,7 +16,9 @@ import pytest
 import torch
 import yaml
 from fixtures.journeys import MODEL, Running, freehold, link_model, running
+from safetensors.torch import load_file, save_file
 
+from freehold.core.store import Artifact
 from freehold.serve.engines.vllm import API_SERVER
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
