@@ -160,13 +160,22 @@ async def test_adapters_of_the_database_come_and_go(
     database.close()
 
 
-async def test_a_database_file_of_another_machine_is_not_made_here(
-    make_pod: MakePod, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("database", "told"),
+    [
+        ("sqlite:///{}/elsewhere.db", "there is no file"),
+        ("${{DATABASE}}", "DATABASE is not set"),
+        (None, "gateway.database names none"),
+    ],
+)
+async def test_a_database_of_another_machine_is_not_made_here(
+    make_pod: MakePod, tmp_path: Path, capsys: pytest.CaptureFixture[str], database: str | None, told: str
 ) -> None:
-    pod = make_pod(adapters={}, gateway={"database": f"sqlite:///{tmp_path / 'elsewhere.db'}"})
+    pod = make_pod(adapters={}, gateway={"database": database and database.format(tmp_path)})
     pod.prepare()
-    async with pod.attended():
-        assert "only the config's adapters are loaded" in capsys.readouterr().err
+    async with pod.attended(environ={}):
+        said = capsys.readouterr().err
+    assert "Adapters of the config alone are loaded" in said and told in said
     assert not (tmp_path / "elsewhere.db").exists()
 
 

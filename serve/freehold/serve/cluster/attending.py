@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
-from pathlib import Path
 
 from aiohttp import web
 
@@ -25,7 +24,7 @@ from freehold.serve.engines.attached import AttachedEngine
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.replica import describe_replica
 from freehold.serve.running import StopSignal
-from freehold.serve.state.database import Database, open_database, sqlite_file
+from freehold.serve.state.database import Database, elsewhere, open_database
 
 
 class Attendant:
@@ -132,11 +131,13 @@ async def _loading(
 
 
 def _database(config: DeploymentConfig, environ: Mapping[str, str]) -> Database | None:
-    """The gateway's database, unless it is a file that is not here: then the config alone says what is loaded."""
+    """The gateway's database, unless it is another machine's: then the config alone says what is loaded."""
     url = config.gateway.database
-    file = None if url is None else sqlite_file(url, environ)
-    if url is None or (file is not None and not Path(file).is_file()):
-        hint("The gateway's database cannot be reached from here: only the config's adapters are loaded.")
+    reason = "gateway.database names none" if url is None else elsewhere(url, environ)
+    if url is None or reason:
+        hint(
+            f"Adapters of the config alone are loaded, since the gateway's database is not reached from here: {reason}."
+        )
         return None
     return open_database(url, environ)
 
