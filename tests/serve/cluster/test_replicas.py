@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+from fixtures.house import ADMIN, ADMIN_SECRET
 from fixtures.replicas import CHAT, Replicas, ask, metric, until
 from fixtures.stub_engine import SSE, Call
 
@@ -374,3 +376,59 @@ async def test_a_sleeping_models_adapters_are_held_too(replicas: Replicas, tmp_p
 async def _is_asleep(client: Any) -> bool:
     async with client.get("/ready") as page:
         return bool((await page.json())["models"]["tiny"]["state"] == "asleep")
+
+
+# -- besides -----------------------------------------------------------------------------------------------------------
+
+
+async def test_copies_for_a_candidate_are_spread_too(replicas: Replicas, tmp_path: Path) -> None:
+    stubs = [await replicas.start(address, answer) for address in (ONE, TWO)]
+    deployment = {
+        "models": {
+            "tiny": {"artifact": "tiny"},
+            "other": {"engine": {"kind": "remote", "baseUrl": f"http://{THREE}:{replicas.port}", "model": "tiny"}},
+        },
+        "routes": {"chat": {"targets": {"other": 1}, "shadow": {"target": "tiny", "percent": 100}}},
+    }
+    await replicas.start(THREE, answer, is_listed=False)
+    async with replicas.fronted(tmp_path, deployment) as client:
+        await until(lambda: _is_ready(client, "other"))
+        for count in range(1, 5):
+            assert place((await ask(client, "chat"))[1]) == THREE
+            await until(lambda count=count: sum(len(stub.asked) for stub in stubs) == count)
+        assert [len(stub.asked) for stub in stubs] == [2, 2]
+
+
+async def test_a_canary_on_replicas_is_judged(replicas: Replicas, tmp_path: Path) -> None:
+    async def fail(call: Call) -> None:
+        await call.reply(b"{}", status=500)
+
+    await replicas.start(ONE, fail)
+    await replicas.start(THREE, answer, is_listed=False)
+    canary = {"target": "tiny", "percent": 99, "minRequests": 2, "maxErrorRate": 0.1}
+    deployment = {
+        "models": {
+            "tiny": {"artifact": "tiny"},
+            "other": {"engine": {"kind": "remote", "baseUrl": f"http://{THREE}:{replicas.port}", "model": "tiny"}},
+        },
+        "routes": {"chat": {"targets": {"other": 1}, "canary": canary, "sticky": "none"}},
+    }
+    async with replicas.fronted(tmp_path, deployment) as client:
+        await until(lambda: _is_ready(client, "other"))
+        for _ in range(50):  # all but one in a hundred go to the newcomer first
+            assert place((await ask(client, "chat"))[1]) == THREE
+        assert await metric(client, 'freehold_canary_rolled_back{route="chat"}') == 1.0
+
+
+async def test_an_administrator_names_an_adapter_that_only_the_replicas_have(
+    replicas: Replicas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN", ADMIN_SECRET)
+    deployment = {"gateway": {"port": 0, "adminKeyFrom": {"env": "ADMIN"}}}
+    async with replicas.fronted(tmp_path, deployment) as client:
+        place = "/admin/v1/models/tiny/adapters"
+        async with client.post(place, json={"name": "support", "artifact": "support-1"}, headers=ADMIN) as reply:
+            assert reply.status == 201, await reply.text()
+            assert (await reply.json())["artifact"] == "support-1"
+        async with client.get(f"{place}/support", headers=ADMIN) as reply:
+            assert (await reply.json())["state"] == "loading"

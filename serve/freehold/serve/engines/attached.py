@@ -64,6 +64,8 @@ class AttachedEngine:
         self.max_lora_rank = max_lora_rank
         self.is_quantized_online = quantizes_online(config)
         self.life = 0
+        self.is_there = False
+        """Whether something answers at its address, ready or not."""
         self._config = config
         self._version = version
         self._report = report
@@ -85,7 +87,7 @@ class AttachedEngine:
 
     async def until_gone(self) -> None:
         """Return once nothing answers there."""
-        while self.state not in (EngineState.UNREACHABLE, EngineState.STOPPED):
+        while self.is_there:
             await asyncio.sleep(POLL_S / 5)
 
     # -- one life after the other ----------------------------------------------------------------------------------
@@ -110,6 +112,7 @@ class AttachedEngine:
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):
                 if await health(session, self.base_url) == 200:
+                    self.is_there = True
                     return
             await asyncio.sleep(POLL_S)
 
@@ -142,6 +145,7 @@ class AttachedEngine:
                 self._set(*known)
 
     def _lost(self, why: str) -> None:
+        self.is_there = False
         self._set(EngineState.UNREACHABLE, why)
         self._report(f"{self.name}: the engine is gone: {why}")
 

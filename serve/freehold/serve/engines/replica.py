@@ -9,7 +9,11 @@ from freehold.serve.engines.mirrored import EngineView, MirroredEngine, view_of
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True):
-    """The answer to an attendant's `GET /status`."""
+    """The answer to an attendant's `GET /status`.
+
+    Gateways of the versions before and after read it while a cluster is upgraded: a field that is added here or to
+    `EngineView` needs a default.
+    """
 
     model: str
     state: EngineState

@@ -75,6 +75,7 @@ class Service:
         self._misses: dict[str, int] = {}
         self._was_ready: set[tuple[str, str]] = set()
         self._lacks_dns = False
+        self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -89,6 +90,7 @@ class Service:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        if self._session is not None:
             await self._session.close()
 
     def lose(self, replica: Replica, why: str) -> None:
@@ -121,6 +123,7 @@ class Service:
 
     async def _ask(self, address: str, replica: Replica) -> None:
         url = f"http://{_bracketed(address)}:{self._attendant_port}/status"
+        assert self._session is not None, "it was started"
         try:
             async with self._session.get(url) as response:
                 status = msgspec.json.decode(await response.read(), type=ReplicaStatus)
