@@ -432,3 +432,15 @@ async def test_an_administrator_names_an_adapter_that_only_the_replicas_have(
             assert (await reply.json())["artifact"] == "support-1"
         async with client.get(f"{place}/support", headers=ADMIN) as reply:
             assert (await reply.json())["state"] == "loading"
+        await until(lambda: _has(client, "support"))
+    async with replicas.fronted(tmp_path, deployment, holdS=30) as client:  # a gateway that was started since
+        await until(lambda: _has(client, "support"))
+        async with asyncio.TaskGroup() as tasks:
+            asked = tasks.create_task(ask(client, "support"))
+            await until(lambda: _counts(client, HELD, 1.0))
+            replica = await replicas.start(ONE, answer)
+            await until(lambda: _is_ready(client, "tiny"))
+            await asyncio.sleep(0.1)  # ready without it, which is no reason to forget it
+            assert await _has(client, "support")
+            replica.load("support")
+        assert asked.result()[0] == 200

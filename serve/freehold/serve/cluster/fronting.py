@@ -1,8 +1,8 @@
 """The gateway alone: in front of engines that others start, as in the pods of the chart's gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from freehold.core.errors import ConfigError, UserError
@@ -21,6 +21,11 @@ from freehold.serve.gateway.server import serve_gateway
 from freehold.serve.governing import check_governance, governance
 from freehold.serve.logs import configure_logging
 from freehold.serve.running import StopSignal, raise_file_limit, tell_rollback
+from freehold.serve.state.adapters import AdapterRecord, list_adapters, read_adapter_revision
+from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
+
+NAMES_S = 1.0
+"""How late a name may be known, of an adapter that was asked for elsewhere."""
 
 
 class Places:
@@ -29,6 +34,7 @@ class Places:
     def __init__(self, config: DeploymentConfig, file: EnginesFile, resolve: Resolve = resolve) -> None:
         """Raises ConfigError with every secret that is missing."""
         self.engines: dict[str, Engine] = {}
+        self._config = config
         self._services: list[Service] = []
         problems: list[str] = []
         for name, model in config.models.items():
@@ -58,9 +64,18 @@ class Places:
         )
         self._services.append(service)
         self.engines[name] = ServiceEngine(name, service, context_tokens=engine.max_model_len)
-        for adapter, served in (config.models[name].adapters or {}).items():
-            status = AdapterStatus(name, served.artifact, AdapterPhase.LOADING, is_configured=True)
-            self.engines[adapter] = ServiceEngine(adapter, service, adapter=status)
+        service.expect(_configured(config, name))
+
+    def expect(self, records: Iterable[AdapterRecord]) -> None:
+        """Adapters of the database, beside those of the config, which keep their names."""
+        taken = self._config.models.keys() | self._config.routes.keys() | self._config.adapters.keys()
+        for service in self._services:
+            asked_for = {
+                record.name: AdapterStatus(service.model, record.artifact, AdapterPhase.LOADING)
+                for record in records
+                if record.model == service.model and record.name not in taken
+            }
+            service.expect(asked_for | _configured(self._config, service.model))
 
     async def start(self) -> None:
         """Returns after a first look at every place."""
@@ -71,6 +86,40 @@ class Places:
     async def stop(self) -> None:
         await asyncio.gather(*(service.stop() for service in self._services))
         await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
+
+
+def _configured(config: DeploymentConfig, model: str) -> dict[str, AdapterStatus]:
+    return {
+        name: AdapterStatus(model, served.artifact, AdapterPhase.LOADING, is_configured=True)
+        for name, served in (config.models[model].adapters or {}).items()
+    }
+
+
+@asynccontextmanager
+async def _following_names(places: Places, config: DeploymentConfig, settings: Settings) -> AsyncIterator[None]:
+    """Inside the block, adapters of the database are known by name, also while no replica could tell of them."""
+    if all(model.adapters is None for model in config.models.values()):
+        yield
+        return
+    database = open_database(config.gateway.database or default_url(settings.home))
+    following = asyncio.create_task(_follow_names(places, database), name="follow names of adapters")
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        await asyncio.to_thread(database.close)
+
+
+async def _follow_names(places: Places, database: Database) -> None:
+    known: int | None = None
+    while True:
+        with suppress(DatabaseUnavailable):  # the gateway says so by itself; names stay as they are
+            revision = await database.run(read_adapter_revision)
+            if revision != known:
+                places.expect(await database.run(list_adapters))
+                known = revision
+        await asyncio.sleep(NAMES_S)
 
 
 def check_front(config: DeploymentConfig, settings: Settings) -> None:
@@ -99,7 +148,10 @@ async def fronting(
         await places.start()
         async with governance(config, settings, engines=places.engines, has_store=False) as services:
             services = replace(services, stands_alone=True)
-            async with serve_gateway(places.engines, config.gateway, table, services) as gateway:
+            async with (
+                _following_names(places, config, settings),
+                serve_gateway(places.engines, config.gateway, table, services) as gateway,
+            ):
                 yield gateway.url
     finally:
         await places.stop()

@@ -10,11 +10,12 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from pydantic import ValidationError as PydanticError
 
 from freehold.core.errors import ConfigError
 from freehold.core.hub.lockfile import LockContent
 from freehold.serve.config import DeploymentConfig, ProcessEngine, parse_config
-from freehold.serve.config.base import read_yaml
+from freehold.serve.config.base import problem_of, read_yaml
 from freehold.serve.deploying.chart import Chart
 
 
@@ -116,8 +117,8 @@ def named_artifacts(config: DeploymentConfig) -> Iterator[tuple[str, str]]:
 def _lock_problems(place: str, source: str, text: str) -> Iterator[str]:
     try:
         lock = LockContent.model_validate_json(text)
-    except ValueError as error:
-        yield f"{place}.lock: no freehold.lock: {str(error).splitlines()[0]}"
+    except PydanticError as error:
+        yield f"{place}.lock: no freehold.lock: {problem_of(error.errors()[0])[:200]}"
         return
     model, _, commit = source.partition("@")
     locked = lock.models.get(model)

@@ -72,6 +72,7 @@ class Service:
         self._attendant_port = attendant_port
         self._engines = engines
         self._resolve = resolve
+        self._expected: dict[str, AdapterStatus] = {}
         self._misses: dict[str, int] = {}
         self._was_ready: set[tuple[str, str]] = set()
         self._lacks_dns = False
@@ -92,6 +93,11 @@ class Service:
                 await self._task
         if self._session is not None:
             await self._session.close()
+
+    def expect(self, adapters: Mapping[str, AdapterStatus]) -> None:
+        """Adapters that the places are to have, also while there is none: a request for one of them is no 404."""
+        self._expected = dict(adapters)
+        self._follow_adapters()
 
     def lose(self, replica: Replica, why: str) -> None:
         """Send it nothing more until its attendant has answered again."""
@@ -140,16 +146,17 @@ class Service:
         self._tell()
 
     def _follow_adapters(self) -> None:
-        """Names that the places have. Those that they had stay while none is ready: the next ones will have them."""
+        """Names that are expected, and names that the places have. The latter stay while no place is ready."""
         found = {name: view for one in self.replicas.values() for name, view in one.engines.items() if not one.is_gone}
-        for name, view in found.items():
-            if name not in self._engines and view.adapter is not None:
-                self._engines[name] = ServiceEngine(name, self, adapter=view.adapter)
+        told = {name: view.adapter for name, view in found.items() if view.adapter is not None}
+        for name, status in (self._expected | told).items():
+            if name not in self._engines:
+                self._engines[name] = ServiceEngine(name, self, adapter=status)
         if not any(replica.ready(self.model) for replica in self.replicas.values()):
             return
         for name, engine in list(self._engines.items()):
-            is_mine = isinstance(engine, ServiceEngine) and engine.service is self and engine.adapter is not None
-            if is_mine and name not in found and not (engine.adapter and engine.adapter.is_configured):
+            is_mine = isinstance(engine, ServiceEngine) and engine.service is self and name != self.model
+            if is_mine and name not in told and name not in self._expected:
                 del self._engines[name]
 
     def _tell(self) -> None:
