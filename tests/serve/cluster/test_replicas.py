@@ -164,6 +164,9 @@ async def test_a_stored_response_is_asked_of_the_replica_that_holds_it(replicas:
                 made = await reply.json()
             async with client.get(f"/v1/responses/{made['id']}") as reply:
                 assert (reply.status, (await reply.json())["at"]) == (200, made["at"])
+            follow_up = {"model": "tiny", "input": "and?", "previous_response_id": made["id"]}
+            async with client.post("/v1/responses", json=follow_up) as reply:
+                assert (await reply.json())["at"] == made["at"], "no other one knows what was said before"
         gone = stubs[0]
         await replicas.end(gone)
         await until(lambda: _is_lost(client, f"resp_{gone.address.replace('.', '_')}"))

@@ -66,7 +66,7 @@ class Relay:
         self.accounts = Accounts(services, metrics, self.calls)
         self.winding = Winding(self.calls, self.accounts.conclude)
         self.shadows = Shadows(self.calls, metrics, services.recorder)
-        self._spreading = Spreading(self._try, self.accounts, metrics)
+        self._spreading = Spreading(self._try, self.accounts, metrics, self.owners)
         self._reception = Reception(table, self.owners, services, Tokenizing(self.calls), max_body_bytes)
 
     def _open_pool(self) -> EnginePool:

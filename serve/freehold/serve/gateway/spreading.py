@@ -19,6 +19,7 @@ from freehold.serve.gateway.errors import EngineLost, Unavailable
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.metrics import GatewayMetrics
+from freehold.serve.gateway.owners import ResponseOwners
 
 log = logging.getLogger("freehold.gateway")
 
@@ -66,8 +67,9 @@ class Try(Protocol):
 class Spreading:
     """Spreads requests over replicas."""
 
-    def __init__(self, attempt: Try, accounts: Accounts, metrics: GatewayMetrics) -> None:
+    def __init__(self, attempt: Try, accounts: Accounts, metrics: GatewayMetrics, owners: ResponseOwners) -> None:
         self._try = attempt
+        self._owners = owners
         self._accounts = accounts
         self._metrics = metrics
 
@@ -80,7 +82,7 @@ class Spreading:
         """
         deadline = asyncio.get_running_loop().time() + service.service.hold_s
         tour = Tour(service, may_wait=is_last and service.is_held)
-        engine = service.choose()
+        engine = self._holder(service, job) or service.choose()
         while True:
             if engine is None:
                 try:
@@ -100,6 +102,13 @@ class Spreading:
                 return trouble
             log.warning("A replica of %s did not answer, trying %s: %s", service.name, _what(tour.next), trouble)
             engine = tour.next
+
+    def _holder(self, service: ServiceEngine, job: Job) -> ReplicaEngine | None:
+        """The replica that holds the response which the request goes on from: no other one knows it."""
+        before = job.request.document.get("previous_response_id") if job.request is not None else None
+        owner = self._owners.known(before) if isinstance(before, str) else None
+        engine = None if owner is None else service.at(owner.place)
+        return None if engine is None else engine.replica.ready(service.name)
 
     async def _wait(self, service: ServiceEngine, deadline: float, *, may_wait: bool) -> ReplicaEngine:
         """A replica that is ready. Raises Unavailable when none is in time, or too many requests wait already."""
