@@ -73,4 +73,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
 
 def pytest_runtest_setup() -> None:
     """pytest-socket lifts this again after each test."""
-    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+    socket_allow_hosts(["127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"], allow_unix_socket=True)

@@ -25,9 +25,11 @@ from freehold.core.plan.gpus import known_gpus
 from freehold.core.plan.subject import catalogued_parts
 from freehold.core.environment.locks import __path__ as locks
 from freehold.quantize.texts import __path__ as texts
+from freehold.serve.deploying.chart import find_chart
 print(json.dumps({
     "from": shipped.__file__, "models": sorted(load_catalogue().manifests), "gpus": sorted(known_gpus()),
     "closed": sorted(closed_models()), "counted": len(catalogued_parts()),
+    "chart": str(find_chart().folder), "example": sorted(find_chart().effective({})["deployment"]["models"]),
     "locks": len([*Path(list(locks)[0]).glob("*.txt")]), "texts": len([*Path(list(texts)[0]).glob("*.jsonl")]),
 }))
 """
@@ -57,4 +59,5 @@ def test_its_data_is_the_checkouts(unpacked: Path, tmp_path: Path) -> None:
     assert found["closed"] == sorted(closed_models())
     assert found["counted"] >= 40
     assert found["locks"] > 0
+    assert found["chart"].startswith(str(unpacked)) and found["example"]
     assert found["texts"] > 0

@@ -59,12 +59,12 @@ def config_reference() -> str:
 
 
 def _section(name: str, model: type[BaseModel]) -> str:
-    texts = _field_texts(model)
+    texts = field_texts(model)
     lines = [f"## {name}", "", _first_line(model), "", "| key | default | meaning |", "|---|---|---|"]
     for field_name, field in model.model_fields.items():
         default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
-        text = texts.get(field_name, "").replace("\n", " ").replace("|", "\\|")
-        lines.append(f"| `{field.alias}` | {default} | {' '.join(text.split())} |")
+        text = texts.get(field_name, "").replace("|", "\\|")
+        lines.append(f"| `{field.alias}` | {default} | {text} |")
     return "\n".join([*lines, ""])
 
 
@@ -78,14 +78,15 @@ def _default(value: object) -> str:
     return "see its section" if isinstance(value, BaseModel) else f"`{json.dumps(value)}`"
 
 
-def _field_texts(model: type[BaseModel]) -> dict[str, str]:
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """What is written under each field, by the field's name."""
     (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
     texts = {}
     for field, below in pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            texts[field.target.id] = str(below.value.value)
+            texts[field.target.id] = " ".join(str(below.value.value).split())
     return texts
 
 

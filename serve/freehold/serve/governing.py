@@ -57,10 +57,13 @@ async def governance(
     settings: Settings,
     environ: Mapping[str, str] = os.environ,
     engines: Mapping[str, Engine] = _NO_ENGINES,
+    *,
+    has_store: bool = True,
 ) -> AsyncIterator[Services]:
     """The services of one gateway process, running inside the block. Each process is a replica of its own.
 
-    Among `engines` a price is looked up for adapters that the config does not name.
+    Among `engines` a price is looked up for adapters that the config does not name. Without a store here, adapters are
+    judged by those that load them.
     """
     replica = new_replica_id()
     async with AsyncExitStack() as stack:
@@ -84,7 +87,7 @@ async def governance(
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
         pricing = Pricing(config, engines)
-        desk = AdapterDesk(database, Store(settings.store_root), config)
+        desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,

@@ -51,10 +51,7 @@ def run_deployment(config: DeploymentConfig, settings: Settings) -> None:
 
 
 async def _run(config: DeploymentConfig, settings: Settings) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
+    stopping = StopSignal()
     async with serving(config, settings) as deployment:
         settled = asyncio.create_task(deployment.until_ready())
         stopped = asyncio.create_task(stopping.wait())
@@ -63,9 +60,26 @@ async def _run(config: DeploymentConfig, settings: Settings) -> None:
             settled.result()
             await stopped
         settled.cancel()
-        for number in SIGNALS:  # a second signal ends it at once: the guards clear up
-            loop.remove_signal_handler(number)
+        stopping.forget()  # a second signal ends it at once: the guards clear up
         hint(f"Draining: running requests have up to {config.gateway.drain_timeout_s:.0f} s …")
+
+
+class StopSignal:
+    """SIGTERM or SIGINT, as the running loop hears of it."""
+
+    def __init__(self) -> None:
+        self._heard = asyncio.Event()
+        for number in SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._heard.set)
+
+    async def wait(self) -> None:
+        """Return once there was one."""
+        await self._heard.wait()
+
+    def forget(self) -> None:
+        """The next one ends this process at once."""
+        for number in SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @asynccontextmanager
@@ -108,7 +122,7 @@ async def _gateway_here(
 ) -> AsyncIterator[str]:
     """The URL of a gateway in this process."""
     check_governance(config, settings)
-    table = RouteTable(engines, config.routes, build_upstreams(config), _tell_rollback)
+    table = RouteTable(engines, config.routes, build_upstreams(config), tell_rollback)
     async with (
         governance(config, settings, engines=engines) as services,
         serve_gateway(engines, config.gateway, table, services) as gateway,
@@ -127,7 +141,8 @@ async def _gateway_of_workers(
         yield url
 
 
-def _tell_rollback(route: str, reason: str) -> None:
+def tell_rollback(route: str, reason: str) -> None:
+    """Say that a canary was taken back."""
     hint(f"Route {route}: the canary was rolled back: {reason}")
 
 

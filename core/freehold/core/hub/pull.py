@@ -15,6 +15,7 @@ from freehold.core.hub.lockfile import (
     require_locked,
     update_lock,
 )
+from freehold.core.hub.path import KIND as PATH
 from freehold.core.hub.receive import Receiver
 from freehold.core.hub.selection import Allowed, Selection, check_remote_code, select
 from freehold.core.hub.snapshot import RemoteFile, Snapshot
@@ -49,9 +50,17 @@ class PullOptions:
 
 
 def pull(model: str, options: PullOptions, settings: Settings, store: Store) -> Artifact:
-    """Bring a model into the store and return its artifact; at once if it is there already."""
+    """Bring a model into the store and return its artifact; at once if it is there already.
+
+    What is locked and there is not asked for again: whoever starts anew needs no hub. A reference of the golden probe
+    that could not be computed before is tried again.
+    """
     request = open_request(model, settings)
     locked = require_locked(options.lock_file, request.model) if options.locked else None
+    if locked and (artifact := _as_locked(store, locked, options)):
+        hint(f"{artifact.id} is in the store already, as locked.")
+        _finish_lock(artifact, request, options, locked)
+        return _with_probe(artifact, store, options)
     if locked and locked.kind == "hub":
         request = open_request(request.model, settings, revision=locked.commit)
     if settings.offline and request.kind == "hub":
@@ -61,10 +70,11 @@ def pull(model: str, options: PullOptions, settings: Settings, store: Store) -> 
         check_promises(options.lock_file, locked, _only_locked(snapshot, locked))
     key = snapshot.key + (f"#{options.gguf}" if options.gguf else "")
     with store.staging(key, on_wait=lambda: hint("Another process is pulling this model; waiting for it …")) as staging:
-        artifact = _already_there(store, snapshot, options)
+        artifact = _already_there(store, snapshot.key, options)
         if artifact:
             hint(f"{artifact.id} is in the store already.")
             staging.discard()
+            artifact = _with_probe(artifact, store, options)
         else:
             artifact = _fetch_and_add(request, snapshot, options, locked, store, staging)
     _finish_lock(artifact, request, options, locked)
@@ -87,10 +97,18 @@ def _from_store(request: Request, locked: LockedModel | None, options: PullOptio
     )
 
 
-def _already_there(store: Store, snapshot: Snapshot, options: PullOptions) -> Artifact | None:
+def _as_locked(store: Store, locked: LockedModel, options: PullOptions) -> Artifact | None:
+    """What cannot have changed since it was locked; a folder can."""
+    if locked.kind == PATH:
+        return None
+    key = SourceRecord(kind=locked.kind, location=locked.location, commit=locked.commit).key
+    return _already_there(store, key, options)
+
+
+def _already_there(store: Store, key: str, options: PullOptions) -> Artifact | None:
     for artifact in reversed(store.artifacts()):
         source = artifact.lineage.source
-        if not source or source.key != snapshot.key or (options.name and artifact.name != options.name):
+        if not source or source.key != key or (options.name and artifact.name != options.name):
             continue
         if not set(options.allowed.names) <= set(artifact.lineage.allowed):
             continue  # what is allowed now was left out then
@@ -199,6 +217,16 @@ def _probe(folder: Path, options: PullOptions) -> ProbeReference:
     if reference.status != "computed":
         hint(f"{reference.reason}.")
     return reference
+
+
+def _with_probe(artifact: Artifact, store: Store, options: PullOptions) -> Artifact:
+    """With its reference, if that is to be had now: on a machine with more memory, or with torch."""
+    if not options.probe or artifact.lineage.probe.status == "computed":
+        return artifact
+    reference = _probe(artifact.path, options)
+    if reference == artifact.lineage.probe:
+        return artifact
+    return store.update_lineage(artifact, artifact.lineage.model_copy(update={"probe": reference}))
 
 
 def _only_locked(snapshot: Snapshot, locked: LockedModel) -> Snapshot:

@@ -5,9 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from freehold.core.errors import EnvironmentProblem, RefusedError
+from freehold.core.memory import free_memory
 from freehold.core.model.loading import whole_class
 from freehold.core.probe.prompts import POSITIONS, PROMPTS, TOP, FixedPrompt
 from freehold.core.progress import human_bytes
@@ -110,7 +109,7 @@ def _class_of(folder: Path, allow_remote_code: bool) -> str:
 
 def _check_memory(folder: Path) -> None:
     parameters = sum(_parameters(path) for path in folder.glob("*.safetensors"))
-    needed, available = int(parameters * FLOAT32_BYTES * HEADROOM), psutil.virtual_memory().available
+    needed, available = int(parameters * FLOAT32_BYTES * HEADROOM), free_memory("cpu")
     if needed > available:
         raise EnvironmentProblem(
             "No golden-probe reference",

@@ -10,7 +10,7 @@ from freehold.core.errors import NotFoundError, RefusedError, UserError
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
 from freehold.serve.adapters.status import AdapterPhase
-from freehold.serve.config import DeploymentConfig
+from freehold.serve.config import DeploymentConfig, ProcessEngine
 from freehold.serve.state.adapters import (
     AdapterRecord,
     AdapterReport,
@@ -47,9 +47,12 @@ class AdapterView:
 
 
 class AdapterDesk:
-    """The adapters of one deployment. Every method blocks, and raises DatabaseUnavailable."""
+    """The adapters of one deployment. Every method blocks, and raises DatabaseUnavailable.
 
-    def __init__(self, database: Database, store: Store, config: DeploymentConfig) -> None:
+    Without a store, an adapter is written down as it is named, and each replica looks it up and judges it.
+    """
+
+    def __init__(self, database: Database, store: Store | None, config: DeploymentConfig) -> None:
         self._database = database
         self._store = store
         self._config = config
@@ -59,20 +62,19 @@ class AdapterDesk:
 
         Raises NotFoundError, NameTaken, and RefusedError for an artifact that the model's engines may not load.
         """
-        rank = self._rank_of(model)
+        self._refuse_unable(model)
         self._refuse_taken(name)
-        base = self._store.get(self._config.models[model].artifact or "")
-        adapter = admit(self._store, base, artifact, accept=accept, max_rank=rank)
+        admitted = self._admitted(model, artifact, accept)
 
         def work(connection: Connection) -> AdapterView:
-            record = add_adapter(connection, model, name, adapter.id, accept)
+            record = add_adapter(connection, model, name, admitted, accept)
             return _view(record, list_reports(connection, model))
 
         return self._database.call(work)
 
     def unload(self, model: str, name: str) -> AdapterView:
         """Have every replica unload it; what it was. Raises NotFoundError, and UserError for one of the config."""
-        self._rank_of(model)
+        self._refuse_unable(model)
         if self._config.adapters.get(name) == model:
             raise UserError(
                 f"'{name}' cannot be unloaded",
@@ -97,7 +99,7 @@ class AdapterDesk:
     def list(self, model: str | None = None) -> list[AdapterView]:
         """All adapters by name, or those of one model. Raises NotFoundError for a model that is not there."""
         if model is not None:
-            self._rank_of(model)
+            self._refuse_unable(model)
         records, reports = self._database.call(lambda c: (list_adapters(c, model), list_reports(c, model)))
         configured = [
             _view(AdapterRecord(adapter, name, named.artifact, named.accept, 0.0), reports, is_configured=True)
@@ -122,18 +124,25 @@ class AdapterDesk:
             return able[0]
         raise UserError(f"Of which model is {name!r}?", why=f"these take adapters: {', '.join(able) or 'none'}")
 
-    def _rank_of(self, model: str) -> int:
+    def _admitted(self, model: str, artifact: str, accept: Sequence[Literal["parity"]]) -> str:
+        """The artifact's id, or what it was called where that is for replicas to find out."""
+        if self._store is None:
+            return artifact
+        served = self._config.models[model]
+        rank = lora_rank_of(served, self._store)
+        assert rank is not None, "a model that is not able was refused"
+        return admit(self._store, self._store.get(served.artifact or ""), artifact, accept=accept, max_rank=rank).id
+
+    def _refuse_unable(self, model: str) -> None:
         served = self._config.models.get(model)
         if served is None:
             raise NotFoundError(f"No model '{model}'", next_step=f"Models: {', '.join(self._config.models)}.")
-        rank = lora_rank_of(served, self._store)
-        if rank is None:
+        if served.adapters is None or not isinstance(served.engine, ProcessEngine):
             raise RefusedError(
                 f"{model} takes no adapters",
                 why="its engine is started for the model alone",
                 next_step=f"Write `adapters: {{}}` under models.{model}, and start the gateway again.",
             )
-        return rank
 
     def _refuse_taken(self, name: str) -> None:
         taken: dict[str, Container[str]] = {

@@ -1,4 +1,4 @@
-"""`freehold engine install|list|remove`."""
+"""`freehold engine install|list|remove`, and in pods `prepare|attend`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +7,7 @@ import typer
 
 from freehold.core.cli.options import Format, FormatOption, YesOption, examples
 from freehold.core.cli.output import print_rows
+from freehold.core.errors import UserError
 from freehold.core.progress import hint, human_bytes
 from freehold.core.settings import load_settings
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from freehold.serve.engines.environments import EngineEnvironment
 
 app = typer.Typer(
-    help="Engine environments of other versions, beside the default one.",
+    help="Engine environments of other versions, and engines that a cluster runs.",
     no_args_is_help=True,
     epilog=examples("freehold engine list", "freehold engine install vllm==0.32.0"),
 )
@@ -90,3 +91,86 @@ def remove(
     print_rows([row], tuple(row), form)
     if not yes:
         hint("Nothing was removed. Add --yes to do it.")
+
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The deployment.")]
+
+
+@app.command(
+    epilog=examples(
+        "freehold engine prepare qwen3-8b --config freehold.yaml --engine-version 0.32.0 --to engine.yaml --wait-s 600",
+        "freehold engine prepare tiny --config freehold.yaml --engine-version 0.32.0 --to engine.yaml --cpu",
+    )
+)
+def prepare(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name in the deployment.")],
+    config: ConfigOption,
+    engine_version: Annotated[str, typer.Option(help="Of the vLLM that will read the file, for example 0.32.0.")],
+    to: Annotated[Path, typer.Option(help="vLLM's config file; its variables go beside it, with the ending .env.")],
+    wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for the model and its adapters.")] = 0.0,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port that the engine listens on.")] = 8000,
+    cpu: Annotated[bool, typer.Option("--cpu", help="The engine has no GPU.")] = False,
+    verify: Annotated[bool, typer.Option(help="Read every file of the model again before it is served.")] = True,
+) -> None:
+    """Write the files from which another starts an engine: in a pod, the container beside this one.
+
+    Start it with `. FILE.env; exec vllm serve --config FILE.yaml`.
+    """
+    from freehold.core.store import Store
+    from freehold.serve.cluster.preparing import Preparation
+    from freehold.serve.cluster.preparing import prepare as prepare_engine
+    from freehold.serve.config import load_config
+
+    if to.suffix not in (".yaml", ".yml"):
+        raise UserError(f"--to {to} has another ending", why="vLLM reads .yaml alone", next_step="Name it engine.yaml.")
+    todo = Preparation(engine_version, to.absolute(), port=port, has_gpu=not cpu, wait_s=wait_s, verify=verify)
+    for path in prepare_engine(load_config(config), model, Store(load_settings().store_root), todo, hint):
+        print(path)
+
+
+@app.command(
+    epilog=examples(
+        "freehold engine attend qwen3-8b --config freehold.yaml --engine http://127.0.0.1:8000 --listen 0.0.0.0:8001",
+        "freehold engine attend tiny --config freehold.yaml --engine http://127.0.0.1:8000 --engine-version 0.32.0",
+    )
+)
+def attend(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name in the deployment.")],
+    config: ConfigOption,
+    engine: Annotated[str, typer.Option(metavar="URL", help="Where the engine that another starts will listen.")],
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where /health, /ready and /status are told.")
+    ] = "127.0.0.1:8001",
+    engine_version: Annotated[
+        str | None, typer.Option(help="As `prepare` was told; then other options than the config's are refused.")
+    ] = None,
+) -> None:
+    """Prove an engine that another starts, load its adapters, and tell whether it may be asked.
+
+    An engine that comes back after it was gone is proven again.
+    """
+    import asyncio
+
+    from freehold.core.store import Store
+    from freehold.serve.cluster.attending import attend as attend_engine
+    from freehold.serve.config import load_config
+    from freehold.serve.config.base import without_version
+    from freehold.serve.logs import configure_logging
+
+    try:
+        base_url = without_version(engine)
+    except ValueError as error:
+        raise UserError(
+            f"--engine {engine} is no address", why=str(error), next_step="Write http://HOST:PORT."
+        ) from error
+    deployment = load_config(config)
+    configure_logging(deployment.gateway.log_format, access_log=False)
+    store = Store(load_settings().store_root)
+    asyncio.run(attend_engine(deployment, model, store, base_url, _host_and_port(listen), version=engine_version))
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise UserError(f"--listen {text} is no address", next_step="Write HOST:PORT, for example 0.0.0.0:8001.")
+    return host.strip("[]"), int(port)

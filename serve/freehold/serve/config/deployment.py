@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
-from freehold.core.errors import ConfigError, NotFoundError
-from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel
+from freehold.core.errors import ConfigError
+from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel, problem_of, read_yaml
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
 from freehold.serve.config.routes import Route, Upstream
@@ -32,16 +31,7 @@ class DeploymentConfig(ConfigModel):
 
 def load_config(path: Path) -> DeploymentConfig:
     """Read `freehold.yaml`. Raises ConfigError with every problem at once, each with its path in the file."""
-    try:
-        text = path.read_text()
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"No config file {path}", next_step="Write one (docs/configuration.md), or run `freehold serve MODEL`."
-        ) from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML", [str(error)]) from error
+    data = read_yaml(path, "Write one (docs/configuration.md), or run `freehold serve MODEL`.")
     return parse_config(data, str(path))
 
 
@@ -52,20 +42,12 @@ def parse_config(data: Any, origin: str) -> DeploymentConfig:
     try:
         config = DeploymentConfig.model_validate(data if data is not None else {})
     except ValidationError as error:
-        problems += [_problem(item) for item in error.errors()]
+        problems += [problem_of(item) for item in error.errors()]
     if config is not None:
         problems += _cross_field_problems(config)
     if problems or config is None:
         raise ConfigError(f"{origin} is not a deployment", problems, next_step="The schema: docs/configuration.md.")
     return config
-
-
-def _problem(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"] if part not in ("process", "remote", "[key]")) or "(top level)"
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key"
-    given = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f" (given {item['input']!r})"
-    return f"{place}: {item['msg'][0].lower()}{item['msg'][1:]}{given}"
 
 
 def _cross_field_problems(config: DeploymentConfig) -> list[str]:

@@ -95,7 +95,7 @@ class Route(ConfigModel):
     record: Record | None = None
     """Whether prompts and answers are kept; they are not by default."""
 
-    @field_validator("fallback", mode="before")
+    @field_validator("fallback", mode="before", json_schema_input_type=str | tuple[Target, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

@@ -18,6 +18,8 @@ class EngineState(StrEnum):
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"
+    ASLEEP = "asleep"
+    """It has been scaled to nothing; somebody else starts it when it is asked for."""
 
 
 class Engine(Protocol):

@@ -95,13 +95,14 @@ def _build(
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
     require_gates(store, artifact, model.accept, model.requires)
-    _check_files(name, model.engine)
+    check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
     return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
 
 
-def _check_files(name: str, engine: ProcessEngine) -> None:
+def check_files(name: str, engine: ProcessEngine) -> None:
+    """Raises ConfigError for a chat template that is not there."""
     if engine.chat_template and not engine.chat_template.is_file():
         problem = f"models.{name}.engine.chatTemplate: no file {engine.chat_template}"
         raise ConfigError("The deployment cannot be served", [problem])

@@ -11,3 +11,11 @@ def context_of(listing: bytes, model: str) -> int | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return lengths[0] if lengths and isinstance(lengths[0], int) else None
+
+
+def adapters_of(listing: bytes) -> list[str]:
+    """The adapters that are loaded: vLLM names the model that each belongs to as its `parent`."""
+    try:
+        return [str(entry["id"]) for entry in json.loads(listing)["data"] if entry.get("parent")]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []

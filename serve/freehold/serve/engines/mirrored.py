@@ -80,10 +80,11 @@ class MirroredFleet:
 
 def describe(engines: Mapping[str, Engine]) -> bytes:
     """All engines as they are now, in one line."""
-    return msgspec.json.encode([_view(engine) for engine in engines.values()]) + b"\n"
+    return msgspec.json.encode([view_of(engine) for engine in engines.values()]) + b"\n"
 
 
-def _view(engine: Engine) -> EngineView:
+def view_of(engine: Engine) -> EngineView:
+    """The engine as it is now."""
     return EngineView(
         name=engine.name,
         upstream_model=engine.upstream_model,

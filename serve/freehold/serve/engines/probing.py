@@ -79,6 +79,12 @@ async def next_logprobs(
     return {int(name.removeprefix("token_id:")): math.nan if p is None else p for name, p in told.items()}
 
 
+async def told_fingerprint(session: aiohttp.ClientSession, base_url: str, model: str) -> str:
+    """What the engine calls itself in its answers; empty if it does not. Raises EngineError."""
+    body = {"model": model, "prompt": "a", "max_tokens": 1, "temperature": 0}
+    return str((await _post(session, f"{base_url}/v1/completions", body)).get("system_fingerprint") or "")
+
+
 def _by_token(position: dict[str, dict[str, float | None]]) -> dict[int, float]:
     # A broken kernel yields NaN, which JSON writers turn into null; NaN never passes the comparison.
     return {int(token): math.nan if (p := entry["logprob"]) is None else p for token, entry in position.items()}

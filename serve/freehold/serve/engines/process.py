@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 
-from freehold.core.errors import EngineError
 from freehold.core.store import Artifact
 from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import ProcessEngine as ProcessConfig
@@ -18,12 +17,10 @@ from freehold.serve.engines.child import Child
 from freehold.serve.engines.diagnosis import Diagnosis, diagnose
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.fingerprint import system_fingerprint
-from freehold.serve.engines.listing import context_of
-from freehold.serve.engines.probing import probe_engine
+from freehold.serve.engines.proving import context_tokens, is_healthy, unproven
 from freehold.serve.engines.vllm import current_phase, free_loopback_port, launch, quantizes_online
 
 POLL_S = 0.25
-HEALTH_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ class ProcessEngine:
             async with aiohttp.ClientSession() as session:
                 await self._until_healthy(session, self._child)
                 await self._probe(session)
-                self.context_tokens = await _context(session, self.base_url, self.name)
+                self.context_tokens = await context_tokens(session, self.base_url, self.name)
         except _EndedError as ended:
             await self._child.stop()
             return ended.diagnosis, 0.0
@@ -165,7 +162,7 @@ class ProcessEngine:
                 phase, phase_began = reached, time.monotonic()
                 self._report(f"{self.name}: {phase} …")
                 self._set(EngineState.STARTING, phase)
-            if await _is_healthy(session, self.base_url):
+            if await is_healthy(session, self.base_url):
                 self._report(f"{self.name}: {phase}: {time.monotonic() - phase_began:.1f} s")
                 return
             if time.monotonic() - began > self._config.start_timeout_s:
@@ -178,33 +175,9 @@ class ProcessEngine:
     async def _probe(self, session: aiohttp.ClientSession) -> None:
         """The gate before READY. Raises _EndedError with the numbers when the engine is not the artifact."""
         self._set(EngineState.PROBING, "golden probe")
-        if self._config.probe == "off":
-            self._report(f"{self.name}: served without the golden probe, as configured (engine.probe: off).")
-            return
-        reference = self.artifact.lineage.probe
-        if reference.status != "computed":
-            raise _EndedError(
-                Diagnosis(
-                    f"there is no golden-probe reference for {self.artifact.id} ({reference.reason})",
-                    f"Run `freehold store probe {self.artifact.id}`, or serve unproven with `engine: {{probe: off}}`.",
-                    is_final=True,
-                )
-            )
-        began = time.monotonic()
-        try:
-            verdict = await probe_engine(
-                session, self.base_url, self.name, reference, quantized_online=self.is_quantized_online
-            )
-        except EngineError as error:
-            raise _EndedError(Diagnosis(str(error), "Read its log.", is_final=True)) from error
-        if not verdict.passed:
-            cause = f"the golden probe refused it: {'; '.join(verdict.problems)} ({verdict})"
-            raise _EndedError(
-                Diagnosis(
-                    cause, "Run `freehold store verify` on the artifact, and check the engine's options.", is_final=True
-                )
-            )
-        self._report(f"{self.name}: golden probe: {time.monotonic() - began:.1f} s, {verdict}")
+        trouble = await unproven(session, self.base_url, self.name, self.artifact, self._config, self._report)
+        if trouble is not None:
+            raise _EndedError(replace(trouble, is_final=True))
 
     def _set(self, state: EngineState, detail: str) -> None:
         self.state = state
@@ -217,21 +190,3 @@ class _EndedError(Exception):
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.cause)
         self.diagnosis = diagnosis
-
-
-async def _is_healthy(session: aiohttp.ClientSession, base_url: str) -> bool:
-    try:
-        async with session.get(f"{base_url}/health", timeout=aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)) as response:
-            return response.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
-
-
-async def _context(session: aiohttp.ClientSession, base_url: str, name: str) -> int | None:
-    try:
-        async with session.get(
-            f"{base_url}/v1/models", timeout=aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)
-        ) as response:
-            return context_of(await response.read(), name)
-    except (aiohttp.ClientError, TimeoutError):
-        return None

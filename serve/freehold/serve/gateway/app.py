@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from freehold.core.errors import FreeholdError
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway.endpoints import ENDPOINTS, RESPONSES_PREFIX, STORED_RESPONSE, Endpoint
 from freehold.serve.gateway.errors import Draining, MethodNotAllowed
 from freehold.serve.gateway.metrics import GatewayMetrics
@@ -52,11 +53,11 @@ class Gateway:
         self.metrics = GatewayMetrics(engines)
         self.metrics.trials = {name: spec.trial for name, spec in table.routes.items() if spec.trial}
         self.metrics.add(ServiceMetrics(services))
+        services_of = (engine.service for engine in engines.values() if isinstance(engine, ServiceEngine))
+        self.metrics.held = {service.model: 0 for service in services_of if service.hold_s}
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
         self._siblings = services.siblings
-        self._pages = create_pages(
-            engines, self.metrics, self._relay, services.admin, services.siblings, services.pages
-        )
+        self._pages = create_pages(engines, self.metrics, self._relay, services)
         if services.keyring is not None:
             services.keyring.on_revoked = self._relay.cut_off
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.connection import ConnectionBroken
 from freehold.serve.gateway.pool import Address, EnginePool, parse_base_url
@@ -34,7 +35,9 @@ class EngineCalls:
     async def post(
         self, engine: Engine, path: bytes, body: bytes, timeout_s: float, content_type: bytes = b"application/json"
     ) -> Reply | None:
-        """The engine's answer; None if there is none in time."""
+        """The engine's answer, or that of one of its replicas; None if there is none in time."""
+        if isinstance(engine, ServiceEngine):
+            engine = engine.choose() or engine
         address = self.address(engine)
         lines = headers.to_engine([(b"content-type", content_type)], engine.headers)
         head = b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b" % (address.prefix, path, address.host_header, lines)

@@ -93,6 +93,8 @@ class GatewayMetrics(Collector):
         self._engines = engines
         self.trials: dict[str, CanaryTrial] = {}
         """By route."""
+        self.held: dict[str, int] = {}
+        """Requests that wait for a model to wake, by model; empty where nothing sleeps."""
         self._fallbacks: dict[tuple[str, str, str], int] = {}
         self._shadows: dict[tuple[str, str, str], int] = {}
         self._models: dict[str, ModelMetrics] = {}
@@ -180,13 +182,18 @@ class GatewayMetrics(Collector):
         for model, metrics in self._models.items():
             in_flight.add_metric((model,), metrics.in_flight)
             waiting.add_metric((model,), metrics.waiting)
+        held = GaugeMetricFamily(
+            "freehold_requests_held", "Requests that wait until a replica of the model is ready.", labels=("model",)
+        )
+        for model, count in self.held.items():
+            held.add_metric((model,), count)
         ready = GaugeMetricFamily("freehold_engine_ready", "1 if the engine takes requests.", labels=("model",))
         for model, engine in self._engines.items():
             ready.add_metric((model,), float(engine.state is EngineState.READY))
         rolled_back = GaugeMetricFamily("freehold_canary_rolled_back", "1 if it was taken back.", labels=("route",))
         for route, trial in self.trials.items():
             rolled_back.add_metric((route,), float(trial.is_rolled_back))
-        return in_flight, waiting, ready, rolled_back
+        return (in_flight, waiting, ready, rolled_back, *([held] if self.held else ()))
 
     def _histograms(self) -> Iterable[Metric]:
         rows = (

@@ -9,6 +9,8 @@ import msgspec
 
 from freehold.core.errors import NotFoundError
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.replica import ReplicaEngine
+from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway.endpoints import Dialect, Endpoint
 from freehold.serve.gateway.principal import Principal
 
@@ -24,6 +26,8 @@ class Owner(msgspec.Struct, frozen=True):
 
     engine: str
     key_id: str
+    place: str = ""
+    """Base URL of the replica that holds it; empty for an engine that is at one place."""
 
 
 class ResponseOwners:
@@ -39,10 +43,11 @@ class ResponseOwners:
 
     def learn(self, endpoint: Endpoint, answer: bytes, engine: Engine, principal: Principal) -> None:
         """Take note of the id at the head of an answer to `POST /v1/responses`."""
-        if endpoint.dialect is not Dialect.RESPONSES or (len(self._engines) == 1 and not principal.key_id):
+        if endpoint.dialect is not Dialect.RESPONSES or _is_plain(engine, self._engines, principal):
             return
         if match := _RESPONSE_ID.search(answer, 0, 1024):
-            self._remember(match[1].decode(), Owner(engine.name, principal.key_id))
+            place = engine.base_url if isinstance(engine, ReplicaEngine) else ""
+            self._remember(match[1].decode(), Owner(engine.name, principal.key_id, place))
 
     def known(self, response_id: str) -> Owner | None:
         """What this process knows of it."""
@@ -64,7 +69,17 @@ class ResponseOwners:
         """The engine that holds it. Raises NotFoundError, also for what is somebody else's."""
         known = self._owners.get(response_id)
         if known is not None and known.engine in self._engines and known.key_id == principal.key_id:
-            return self._engines[known.engine]
+            engine = self._engines[known.engine]
+            if not isinstance(engine, ServiceEngine):
+                return engine
+            if held := engine.at(known.place):
+                return held
         if known is None and len(self._engines) == 1 and not principal.key_id:
-            return next(iter(self._engines.values()))
+            only = next(iter(self._engines.values()))
+            return (only.choose() or only) if isinstance(only, ServiceEngine) else only
         raise NotFoundError(f"No response '{response_id}'", why="none of the engines here is known to hold it")
+
+
+def _is_plain(engine: Engine, engines: Mapping[str, Engine], principal: Principal) -> bool:
+    """Whether there is one engine at one place, and nobody to keep apart."""
+    return len(engines) == 1 and not principal.key_id and not isinstance(engine, ReplicaEngine)

@@ -1,12 +1,12 @@
 """Everything that is not relayed: the list of models, health, readiness and metrics."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -19,10 +19,8 @@ from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.openapi import openapi_document, operation_id
 from freehold.serve.gateway.relay import Relay
 from freehold.serve.gateway.routing import unknown_model
+from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.validation import invalid_request
-
-if TYPE_CHECKING:
-    from freehold.serve.workers.siblings import Siblings
 
 CREATED = int(time.time())
 
@@ -31,16 +29,14 @@ def create_pages(
     engines: Mapping[str, Engine],
     metrics: GatewayMetrics,
     relay: Relay,
-    admin: APIRouter | None,
-    siblings: "Siblings | None" = None,
-    more: Sequence[APIRouter] = (),
+    services: Services,
 ) -> FastAPI:
-    """The FastAPI application behind the hot path; `admin` is everything under `/admin/v1`, `more` further pages."""
+    """The FastAPI application behind the hot path."""
     pages = FastAPI(openapi_url=None, redirect_slashes=False, generate_unique_id_function=operation_id)
     handle_errors(pages)
-    if admin is not None:
-        pages.include_router(admin)
-    for router in more:
+    if services.admin is not None:
+        pages.include_router(services.admin)
+    for router in services.pages:
         pages.include_router(router)
 
     @pages.get("/health")
@@ -49,10 +45,11 @@ def create_pages(
 
     @pages.get("/ready")
     async def ready() -> Response:
-        return _readiness(engines, relay)
+        return _readiness(engines, relay, stands_alone=services.stands_alone)
 
     @pages.get("/metrics")
     async def show_metrics() -> Response:
+        siblings = services.siblings
         text = metrics.render() if siblings is None else await siblings.exposition(metrics.render)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -91,13 +88,15 @@ def handle_errors(pages: FastAPI) -> None:
     pages.add_exception_handler(Exception, _fault)
 
 
-def _readiness(engines: Mapping[str, Engine], relay: Relay) -> Response:
+def _readiness(engines: Mapping[str, Engine], relay: Relay, *, stands_alone: bool) -> Response:
     """200 if every configured model takes requests: a rollout must not go on over half a deployment.
+
+    A gateway that stands alone is ready while it lets requests in: models sleep and wake behind it.
 
     An adapter that is not ready is told, and keeps nobody from asking the models.
     """
     own = [engine for engine in engines.values() if engine.adapter is None]
-    is_ready = not relay.is_draining and all(engine.state is EngineState.READY for engine in own)
+    is_ready = not relay.is_draining and (stands_alone or all(engine.state is EngineState.READY for engine in own))
     models = {name: {"state": engine.state, "detail": engine.detail} for name, engine in engines.items()}
     status = "draining" if relay.is_draining else "ready" if is_ready else "not ready"
     return JSONResponse({"status": status, "models": models}, status_code=200 if is_ready else 503)

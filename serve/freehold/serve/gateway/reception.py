@@ -5,6 +5,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.admission import Admission
 from freehold.serve.gateway.body import read_body
@@ -90,8 +91,8 @@ async def _inline(media: "MediaInliner", job: Job, request: RelayedRequest) -> N
 
 
 def check_ready(engine: Engine) -> None:
-    """Raises Unavailable if the engine takes no requests now."""
-    if engine.state is not EngineState.READY:
+    """Raises Unavailable if the engine takes no requests now, not even to hold them."""
+    if engine.state is not EngineState.READY and not (isinstance(engine, ServiceEngine) and engine.is_held):
         raise Unavailable(
             f"The model '{engine.name}' is not ready",
             why=f"{engine.state}, {engine.detail}" if engine.detail else f"{engine.state}",

@@ -8,13 +8,14 @@ and only before the first byte.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from time import perf_counter
 
 from starlette.types import Scope, Send
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.accounts import Accounts
 from freehold.serve.gateway.answer import is_event_stream, relay_answer
@@ -36,6 +37,7 @@ from freehold.serve.gateway.reception import Reception, check_ready
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.routing.shadow import Shadows
 from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.spreading import Spreading, Tour
 from freehold.serve.gateway.tokenizing import Tokenizing
 from freehold.serve.gateway.winding import Winding
 
@@ -64,6 +66,7 @@ class Relay:
         self.accounts = Accounts(services, metrics, self.calls)
         self.winding = Winding(self.calls, self.accounts.conclude)
         self.shadows = Shadows(self.calls, metrics, services.recorder)
+        self._spreading = Spreading(self._try, self.accounts, metrics, self.owners)
         self._reception = Reception(table, self.owners, services, Tokenizing(self.calls), max_body_bytes)
 
     def _open_pool(self) -> EnginePool:
@@ -125,17 +128,27 @@ class Relay:
             self.shadows.send(job, exchange)
         engines = job.plan.engines
         for engine in engines[:-1]:
-            trouble = await self._try(engine, job, exchange, is_last=False)
+            trouble = await self._one(engine, job, exchange, is_last=False)
             if trouble is None:
                 return
             log.warning("Route %s: %s did not answer, trying the next: %s", job.plan.route, engine.name, trouble)
             self._metrics.count_fallback(job.plan.route, engine.name, trouble.code)
-        trouble = await self._try(engines[-1], job, exchange, is_last=True)
+        trouble = await self._one(engines[-1], job, exchange, is_last=True)
         if trouble is not None:
             exchange.fail(trouble)
 
-    async def _try(self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool) -> FreeholdError | None:
-        """Relay this engine's answer; or why the client has had nothing of one."""
+    def _one(
+        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool
+    ) -> Coroutine[None, None, FreeholdError | None]:
+        """One engine of the plan, wherever it runs."""
+        if isinstance(engine, ServiceEngine):
+            return self._spreading.answer(engine, job, exchange, is_last=is_last)
+        return self._try(engine, job, exchange, is_last=is_last)
+
+    async def _try(
+        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Tour | None = None
+    ) -> FreeholdError | None:
+        """Relay this engine's answer; or why the client has had nothing of one. A tour says whether it goes on."""
         attempt = self.accounts.begin(engine, job, exchange)
         trouble: FreeholdError | None = None
         try:
@@ -154,7 +167,8 @@ class Relay:
         finally:
             if trouble is not None:
                 attempt.status = trouble.http_status
-                attempt.is_final = is_last
+                goes_on = tour is not None and tour.goes_on(attempt, trouble)
+                attempt.is_final = is_last and not goes_on
             self._let_go(attempt)
         return trouble
 

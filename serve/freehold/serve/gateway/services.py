@@ -33,6 +33,8 @@ class Services:
     """Further pages: files and fine-tuning jobs."""
     siblings: "Siblings | None" = None
     """The other processes of this gateway."""
+    stands_alone: bool = False
+    """Its models are started and put to sleep by others: the gateway is ready without any of them."""
 
 
 NOTHING = Services()

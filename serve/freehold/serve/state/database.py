@@ -77,6 +77,18 @@ def open_database(url: str, environ: Mapping[str, str] = os.environ) -> Database
     return Database(_postgresql(parsed))
 
 
+def elsewhere(url: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Why the database cannot be this machine's to open: a variable that is not set, a file that is not there.
+
+    Empty for one that can. Raises ConfigError on a URL that is none.
+    """
+    if missing := _missing(url, environ):
+        return f"{', '.join(missing)} is not set"
+    parsed = _parse(_with_variables(url, environ))
+    is_absent = parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
+    return f"there is no file {parsed.database}" if is_absent else ""
+
+
 def default_url(home: Path) -> str:
     """SQLite in the data folder."""
     return f"sqlite:///{home / 'gateway.db'}"
@@ -102,9 +114,12 @@ def unavailable(url: URL, error: Exception) -> DatabaseUnavailable:
     )
 
 
+def _missing(url: str, environ: Mapping[str, str]) -> list[str]:
+    return [name for name in _VARIABLE.findall(url) if name not in environ]
+
+
 def _with_variables(url: str, environ: Mapping[str, str]) -> str:
-    missing = [name for name in _VARIABLE.findall(url) if name not in environ]
-    if missing:
+    if missing := _missing(url, environ):
         problems = [f"gateway.database: the environment variable {name} is not set" for name in missing]
         raise ConfigError("A secret is missing", problems)
     return _VARIABLE.sub(lambda match: environ[match[1]], url)

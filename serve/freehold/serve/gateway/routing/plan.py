@@ -44,7 +44,7 @@ class Plan:
 
     def observe(self, engine: Engine, *, failed: bool, first_byte_s: float) -> None:
         """Tell the route's trial how the first choice did; one that nobody waited for tells nothing."""
-        if self.spec is None or self.spec.trial is None or engine is not self.engines[0]:
+        if self.spec is None or self.spec.trial is None or engine.name != self.engines[0].name:
             return
         if failed or first_byte_s:
             self.spec.trial.observe(engine.name, failed=failed, first_byte_s=first_byte_s)

@@ -1,0 +1,1 @@
+"""From `freehold.yaml` to the values of the Helm chart: writing them, checking them, and listing what they bring in."""
