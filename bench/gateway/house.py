@@ -50,6 +50,7 @@ class StaticEngine:
     detail: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     fingerprint: str = "fp-0123456789abcdef"
+    artifact_id: str = ""
     provider: str = "vllm"
     leaves: bool = False
     context_tokens: int | None = 8192

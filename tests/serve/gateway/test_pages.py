@@ -20,6 +20,14 @@ async def test_models_are_listed_as_openai_does(client: aiohttp.ClientSession) -
     assert isinstance(listing["data"][0]["created"], int)
 
 
+async def test_a_model_of_ours_names_its_artifact(client: aiohttp.ClientSession, engine: StubEngine) -> None:
+    engine.artifact_id = "tiny-0123456789ab"
+    async with client.get("/v1/models") as answer:
+        ours, other = (await answer.json())["data"]
+    assert (ours["root"], ours["owned_by"]) == ("tiny-0123456789ab", "freehold")
+    assert "root" not in other
+
+
 async def test_models_are_listed_as_anthropic_does_for_its_clients(client: aiohttp.ClientSession) -> None:
     headers = {"anthropic-version": "2023-06-01"}
     async with client.get("/v1/models", headers=headers) as answer:

@@ -36,7 +36,7 @@ class AdapterEngine:
         self.name = name
         self.adapter: AdapterStatus | None = status
         self.upstream_model = name
-        self.fingerprint = ""
+        self.fingerprint = self.artifact_id = ""
         self.leaves = False
         self.headers: Mapping[str, str] = {}
         self.provider = base.provider

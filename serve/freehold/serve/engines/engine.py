@@ -53,6 +53,10 @@ class Engine(Protocol):
         """`system_fingerprint` of what answers; empty while unknown."""
 
     @property
+    def artifact_id(self) -> str:
+        """Of the model that it serves; empty where that is somebody else's, and for an adapter (see `adapter`)."""
+
+    @property
     def leaves(self) -> bool:
         """Whether a request leaves the house with it."""
 

@@ -26,6 +26,7 @@ class EngineView(msgspec.Struct, frozen=True):
     provider: str
     speaks_openai: bool
     speaks_anthropic: bool
+    artifact_id: str = ""
 
 
 class MirroredEngine:
@@ -43,6 +44,7 @@ class MirroredEngine:
         self.detail = view.detail
         self.headers: Mapping[str, str] = view.headers
         self.fingerprint = view.fingerprint
+        self.artifact_id = view.artifact_id
         self.leaves = view.leaves
         self.context_tokens = view.context_tokens
         self.can_abort = view.can_abort
@@ -101,4 +103,5 @@ def view_of(engine: Engine) -> EngineView:
         provider=engine.provider,
         speaks_openai=engine.speaks(anthropic=False),
         speaks_anthropic=engine.speaks(anthropic=True),
+        artifact_id=engine.artifact_id,
     )

@@ -61,6 +61,7 @@ class ProcessEngine:
         self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
+        self.artifact_id = artifact.id
         self.max_lora_rank = max_lora_rank
         self.is_quantized_online = quantizes_online(config)
         self.life = 0

@@ -27,7 +27,7 @@ class RemoteEngine:
         self.state = EngineState.STARTING
         self.detail = "not asked yet"
         self.headers: Mapping[str, str] = _authorization(name, config, environ)
-        self.fingerprint = ""  # what answers there is not ours to vouch for
+        self.fingerprint = self.artifact_id = ""  # what answers there is not ours to vouch for
         self.provider = "vllm"
         self.leaves = config.leaves
         self.context_tokens: int | None = None

@@ -254,6 +254,11 @@ class ServiceEngine:
         return "" if lead is None else lead.fingerprint
 
     @property
+    def artifact_id(self) -> str:
+        lead = self._lead
+        return "" if lead is None else lead.artifact_id
+
+    @property
     def context_tokens(self) -> int | None:
         lead = self._lead
         return self._context_tokens if lead is None else lead.context_tokens

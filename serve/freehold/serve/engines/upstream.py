@@ -19,7 +19,7 @@ class UpstreamEngine:
         self.state = EngineState.READY
         self.detail = ""
         self.headers = headers
-        self.fingerprint = ""  # what answers there is not ours to vouch for
+        self.fingerprint = self.artifact_id = ""  # what answers there is not ours to vouch for
         self.leaves = True
         self.context_tokens: int | None = None
         self.can_abort = False

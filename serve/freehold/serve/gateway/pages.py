@@ -103,10 +103,10 @@ def _readiness(engines: Mapping[str, Engine], relay: Relay, *, stands_alone: boo
 
 
 def _openai_model(name: str, engine: Engine | None) -> dict[str, Any]:
-    """A model; an adapter names what it is loaded into and what it is, in the fields that vLLM has for it."""
+    """A model and the artifact it is; an adapter also names what it is loaded into, in the fields that vLLM has."""
     model = {"id": name, "object": "model", "created": CREATED, "owned_by": "freehold"}
     if engine is None or engine.adapter is None:
-        return model
+        return model | ({"root": engine.artifact_id} if engine is not None and engine.artifact_id else {})
     adapter = engine.adapter
     return {**model, "parent": adapter.model, "root": adapter.serving or adapter.wanted}
 
