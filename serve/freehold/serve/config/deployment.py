@@ -6,12 +6,16 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
+from freehold.core.config import problem_text
 from freehold.core.errors import ConfigError, NotFoundError
 from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
 from freehold.serve.config.routes import Route, Upstream
 from freehold.serve.config.tuning import TuningConfig
+
+_TAGS = frozenset({"process", "remote", "[key]"})
+"""Of the union of engines; no part of a path in the file."""
 
 
 class DeploymentConfig(ConfigModel):
@@ -52,20 +56,12 @@ def parse_config(data: Any, origin: str) -> DeploymentConfig:
     try:
         config = DeploymentConfig.model_validate(data if data is not None else {})
     except ValidationError as error:
-        problems += [_problem(item) for item in error.errors()]
+        problems += [problem_text(item, tags=_TAGS) for item in error.errors()]
     if config is not None:
         problems += _cross_field_problems(config)
     if problems or config is None:
         raise ConfigError(f"{origin} is not a deployment", problems, next_step="The schema: docs/configuration.md.")
     return config
-
-
-def _problem(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"] if part not in ("process", "remote", "[key]")) or "(top level)"
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key"
-    given = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f" (given {item['input']!r})"
-    return f"{place}: {item['msg'][0].lower()}{item['msg'][1:]}{given}"
 
 
 def _cross_field_problems(config: DeploymentConfig) -> list[str]:
