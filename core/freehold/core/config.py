@@ -32,10 +32,9 @@ def without_version(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
-def problem_text(item: Any, *, tags: frozenset[str] = frozenset(), prefix: str = "") -> str:
+def problem_text(item: Any, *, tags: frozenset[str] = frozenset()) -> str:
     """An item of pydantic's `errors()` as `path: what is wrong (given …)`; `tags` of unions are no part of the path."""
-    place = ".".join([*([prefix] if prefix else []), *(str(part) for part in item["loc"] if str(part) not in tags)])
-    place = place or "(top level)"
+    place = ".".join(str(part) for part in item["loc"] if part not in tags) or "(top level)"
     if item["type"] == "extra_forbidden":
         return f"{place}: unknown key"
     given = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f" (given {item['input']!r})"

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA = 1
 
 Outcome = Literal["answered", "refused", "failed", "skipped"]
-"""`refused`: the target answered 4xx, so it cannot do this; `failed`: it did not answer after every retry; `skipped`: the
-budget was spent. A refused or failed prompt counts as unsolved; a skipped one counts nowhere, and is told."""
+"""`refused`: the target answered 4xx, so it cannot do this; `failed`: it did not answer after every retry; `skipped`:
+the budget was spent. A refused or failed prompt counts as unsolved; a skipped one counts nowhere, and is told."""
 
 
 class _Line(BaseModel):
@@ -32,6 +32,8 @@ class Score(_Line):
     """1 is right; between the two lies what a rubric or a similarity says."""
     why: str = ""
     """One line for who reads the report: what was expected, and what came."""
+    details: dict[str, str] = Field(default_factory=dict)
+    """What a scorer has to say besides: a judge's two verdicts, which its agreement is counted from."""
 
 
 class Answered(_Line):
