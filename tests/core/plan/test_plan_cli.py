@@ -111,7 +111,8 @@ def test_ones_own_manifest_is_planned_for(home: Path) -> None:
         (("qwen3-9b", "--gpus", "1xL4"), NotFoundError, "qwen3-8b"),
         (("--replace", "gpt-99", "--gpus", "1xL4"), NotFoundError, "No closed model"),
         (("bge-m3", "--gpus", "1xL4"), UserError, "generates no text"),
-        (("deepseek-v4-flash", "--gpus", "8xH200-SXM"), UserError, "does not know"),
+        (("deepseek-v4.1-flash", "--gpus", "8xH200-SXM"), UserError, "does not know the shape"),
+        (("qwen3-8b", "--gpus", "1xL4", "--variant", "mixed"), UserError, "is no precision"),
     ],
 )
 def test_bad_input_is_told(arguments: tuple[str, ...], kind: type[FreeholdError], told: str) -> None:
@@ -140,6 +141,32 @@ def test_candidates_for_a_closed_model() -> None:
     assert "no verdict" in table.stderr
 
 
+@pytest.mark.parametrize(
+    ("closed", "gpus", "model", "precision"),
+    [
+        ("gpt-5.4", "8xH200-SXM", "deepseek-v4-pro", "mixed"),
+        ("gpt-4o-mini", "8xH200-SXM", "minimax-m3", "bf16"),
+        ("gpt-4o-mini", "4xH200-SXM", "minimax-m3", "fp8"),
+        ("magistral-medium-latest", "4xH200-SXM", "deepseek-v4-flash", "mixed"),
+    ],
+)
+def test_compressed_and_sparse_models_are_candidates(closed: str, gpus: str, model: str, precision: str) -> None:
+    found = {each["model"]: each for each in data("--replace", closed, "--gpus", gpus)["candidates"]}
+    assert found[model]["precision"] == precision
+    assert found[model]["most_at_once"] >= 16
+
+
+def test_what_vllm_logs_is_told_where_it_says_less() -> None:
+    asked = ("--gpus", "8xH200-SXM", "--context", "32k")
+    found = data("deepseek-v4-flash", *asked)
+    assert found["logged_at_once"] < 0.1 * found["most_at_once"]
+    assert found["per_gpu_bytes"]["admitted"] > found["per_gpu_bytes"]["sequence"]
+    told = run("deepseek-v4-flash", *asked).stdout
+    assert f"vLLM logs:       {found['logged_at_once']:,.1f} at once" in told
+    assert "must be free before one is taken on" in told
+    assert "vLLM logs" not in run("minimax-m3", *asked).stdout
+
+
 def test_one_that_its_publisher_names_comes_first() -> None:
     from freehold.core.manifest import load_catalogue
 
@@ -156,6 +183,8 @@ def test_one_that_its_publisher_names_comes_first() -> None:
         ("qwen3-32b", "--gpus", "4xL40S", "--variant", "fp8", "--kv-cache", "fp8"),
         ("qwen3-8b", "--gpus", "1xL4", "--variant", "int4", "--concurrency", "2"),
         ("llama-3.3-70b-instruct", "--gpus", "16xL40S"),
+        ("deepseek-v4-flash", "--gpus", "4xH200-SXM", "--kv-cache", "fp8"),
+        ("minimax-m3", "--gpus", "8xH200-SXM", "--kv-cache", "fp8"),
     ],
 )
 def test_what_is_emitted_can_be_served(arguments: tuple[str, ...], tmp_path: Path) -> None:
@@ -167,6 +196,7 @@ def test_what_is_emitted_can_be_served(arguments: tuple[str, ...], tmp_path: Pat
     (served,) = config.models.values()
     assert served.engine.kind == "process"
     assert "# First: freehold pull " in text
+    assert text.count("--kv-cache-dtype") == ("--kv-cache" in arguments)
 
 
 def test_nothing_is_emitted_that_does_not_fit(tmp_path: Path) -> None:

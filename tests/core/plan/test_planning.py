@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from freehold.core.errors import UserError
 from freehold.core.manifest import load_catalogue
 from freehold.core.plan.closed import find_closed
 from freehold.core.plan.engine_memory import Adapters
@@ -116,9 +117,85 @@ def test_what_a_published_checkpoint_leaves_alone() -> None:
 def test_an_8_bit_cache_holds_twice_as_much() -> None:
     model, demand = subject("qwen3-8b"), Demand(8192, 1, "bf16")
     gpus = parse_gpus("1xL40S")
-    (layout,), gpu = layouts(model, gpus), gpus.gpu
+    (layout,) = layouts(model, gpus)
     narrow = replace(demand, kv_cache="fp8")
-    assert sequence_bytes(model, 8192, demand, layout, gpu) == 2 * sequence_bytes(model, 8192, narrow, layout, gpu)
+    assert sequence_bytes(model, 8192, demand, layout) == 2 * sequence_bytes(model, 8192, narrow, layout)
+
+
+def test_mixed_weights_are_narrow_in_experts_and_half_as_narrow_in_the_rest() -> None:
+    """DeepSeek V4: experts in 4 bits with a byte for 32, attention and shared experts in 8, compressors in 16."""
+    model = subject("deepseek-v4-flash")
+    weights, parts = model.weights("mixed"), model.parts
+    assert weights.experts == pytest.approx(parts["experts"].elements * (0.5 + 1 / 32))
+    rest = parts["attention"].elements + parts["dense"].elements
+    assert weights.layers - weights.experts == pytest.approx(rest, rel=0.001)
+    assert weights.everywhere == 2 * (parts["routers"].elements + parts["rest"].elements)
+    assert weights.total == pytest.approx(156.0e9, rel=0.005)
+
+
+@pytest.mark.parametrize("change", [{"expert_dtype": "fp3"}, {"model_type": "deepseek_v5"}])
+def test_what_is_mixed_otherwise_is_not_guessed(change: dict[str, str]) -> None:
+    model = subject("deepseek-v4-flash")
+    planted = replace(model, config=dict(model.config) | change)
+    with pytest.raises(UserError, match="how wide in 'mixed'"):
+        planted.weights("mixed")
+    with pytest.raises(UserError, match="how wide in 'mixed'"):
+        subject("qwen3-8b").weights("mixed")
+
+
+def test_wide_experts_of_v4_are_as_wide_as_the_rest() -> None:
+    model = subject("deepseek-v4-flash")
+    base = replace(model, config=dict(model.config) | {"expert_dtype": "fp8"})
+    assert base.weights("mixed").total == pytest.approx(model.weights("fp8").total)
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "suffices"),
+    [
+        ("deepseek-v4-flash", "4xH200-SXM", True),
+        ("deepseek-v4-flash", "1xH200-SXM", False),
+        ("deepseek-v4-pro", "8xH200-SXM", True),
+        ("deepseek-v4-pro", "8xH100-SXM", False),
+        ("minimax-m3", "8xH200-SXM", True),
+        ("minimax-m3", "4xH200-SXM", False),
+    ],
+)
+def test_compressed_and_sparse_models_fit_what_their_recipes_say(model: str, gpus: str, suffices: bool) -> None:
+    assert made(model, gpus).suffices == suffices
+
+
+def test_one_is_taken_on_beside_those_that_are_answered() -> None:
+    """Most at once: what is left beside the next one's prompt is shared by those that hold a window and no more."""
+    found = made("deepseek-v4-flash", "8xH200-SXM").fit
+    assert found.admitted_bytes > 20 * found.sequence_bytes
+    replicas = found.layout.replicas
+    beside = (found.cache_bytes - found.admitted_bytes) // found.sequence_bytes
+    assert found.concurrency == (beside + 1) * replicas
+    assert found.logged_concurrency == pytest.approx(found.cache_bytes / found.admitted_bytes * replicas)
+    none = replace(found, weight_bytes=found.weight_bytes + found.cache_bytes - found.admitted_bytes + 1)
+    assert none.concurrency == 0
+    assert not none.suffices
+    one = replace(none, weight_bytes=none.weight_bytes - 1, asked=1)
+    assert one.concurrency == replicas
+    assert one.suffices
+
+
+def test_without_windows_all_that_is_held_is_all_that_must_be_free() -> None:
+    found = made("qwen3-8b", "1xL40S").fit
+    assert found.admitted_bytes == found.sequence_bytes
+    assert int(found.logged_concurrency) == found.concurrency
+
+
+def test_long_contexts_are_read_by_what_is_selected() -> None:
+    """Of 512k tokens MiniMax M3 reads a few layers, an index and 2,048 tokens; all of them would take longer."""
+    model, gpus = subject("minimax-m3"), parse_gpus("8xH200-SXM")
+    long, demand = Load(512_000, 250), Demand(524_288, 1, "bf16")
+    sparse = dict(model.text["sparse_attention_config"])
+    everything = sparse | {"sparse_topk_blocks": 8192}
+    config = dict(model.config) | {"text_config": dict(model.text) | {"sparse_attention_config": everything}}
+    chosen, whole = (plan(each, gpus, demand, long).speed for each in (model, replace(model, config=config)))
+    assert chosen.inter_token_s < 0.8 * whole.inter_token_s
+    assert chosen.first_token_s < 0.5 * whole.first_token_s
 
 
 def test_adapters_take_room() -> None:

@@ -84,7 +84,13 @@ def show(model: IdArgument, form: FormatOption = Format.TABLE) -> None:
     print(yaml.safe_dump(rest, sort_keys=False, allow_unicode=True, width=110).rstrip())
 
 
-@app.command(epilog=examples("freehold models validate", "freehold models validate ./my-model.yaml --no-engine"))
+@app.command(
+    epilog=examples(
+        "freehold models validate",
+        "freehold models validate ./my-model.yaml --no-engine",
+        "freehold models validate --no-engine --hub",
+    )
+)
 def validate(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE…", help="Manifests; the whole catalogue when left out.")
@@ -92,23 +98,30 @@ def validate(
     engine: Annotated[
         Path | None, typer.Option(metavar="PYTHON", help="Of the environment that has the engine; this one by default.")
     ] = None,
-    no_engine: Annotated[bool, typer.Option("--no-engine", help="Check the form only.")] = False,
+    no_engine: Annotated[bool, typer.Option("--no-engine", help="Do not ask the engine.")] = False,
+    hub: Annotated[bool, typer.Option("--hub", help="Compare with the publishers' own repositories too.")] = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Check manifests: their form, and that the installed engine has what they name."""
+    """Check manifests: their form, and that the installed engine has what they name; with a hub, what it says."""
     from freehold.core.manifest.engine_check import ask_engine
+    from freehold.core.manifest.publisher_check import differences
 
-    own = load_settings().manifests_root
+    settings = load_settings()
+    own = settings.manifests_root
     manifests = [read_manifest(path) for path in files] if files else list(load_catalogue(own))
     rows: list[dict[str, Any]] = []
     if not no_engine:
         with phase("Asking the engine"):
             facts = ask_engine(engine or Path(sys.executable), manifests)
         rows = [{"id": each.id, "problem": problem} for each in manifests for problem in facts.problems(each)]
-    against = "in form" if no_engine else f"for vLLM {facts.version}"
-    print_rows(rows, ("id", "problem"), form, empty=f"{len(manifests)} manifest(s) are right {against}.")
+    if hub:
+        for number, each in enumerate(manifests, 1):
+            with phase(f"Reading {each.id} ({number} of {len(manifests)}) at {settings.hub_endpoint}"):
+                rows += [{"id": each.id, "problem": problem} for problem in differences(each, settings)]
+    against = ["in form" if no_engine else f"for vLLM {facts.version}", *(["as the hub has them"] if hub else [])]
+    print_rows(rows, ("id", "problem"), form, empty=f"{len(manifests)} manifest(s) are right {' and '.join(against)}.")
     if rows:
-        raise ConfigError("The engine lacks what manifests name", [f"{row['id']}: {row['problem']}" for row in rows])
+        raise ConfigError("Manifests are not right", [f"{row['id']}: {row['problem']}" for row in rows])
 
 
 @app.command(epilog=examples("freehold models add ./my-model.yaml", "freehold models add ./qwen3-8b.yaml --replace"))

@@ -125,7 +125,7 @@ def _plan(
 ) -> Plan:
     subject = find_subject(model, settings)
     precision = demand.precision or subject.precision
-    if demand.precision and precision not in WIDTHS and not (subject.stored and precision == subject.precision):
+    if precision not in WIDTHS and precision != subject.precision:
         raise UserError(f"--variant {precision!r} is no precision", why=f"there are {', '.join(WIDTHS)}")
     wanted = dataclasses.replace(demand, precision=precision)
     return plan(subject, gpus, wanted, load, gpu_hour=gpu_hour, closed=find_closed(closed) if closed else None)

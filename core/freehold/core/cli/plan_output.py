@@ -24,6 +24,9 @@ def print_plan(made: Plan) -> None:
         "most at once": f"{found.concurrency} sequences of {made.demand.context:,} tokens",
         "largest context": f"{made.largest_context:,} tokens for {made.demand.concurrency} sequences",
     }
+    if found.admitted_bytes > found.sequence_bytes:
+        logged = f"{found.logged_concurrency:,.1f}"
+        lines["vLLM logs"] = f"{logged} at once, as if each held what must be free before one is taken on"
     if found.loads:
         lines |= {
             "answers": f"{speed.output_tokens_per_s(made.load):,.0f} tokens/s, {speed.requests_per_s:.1f} requests/s "
@@ -115,8 +118,10 @@ def plan_data(made: Plan) -> dict[str, Any]:
             "adapters": found.adapter_bytes,
             "cache": found.cache_bytes,
             "sequence": found.sequence_bytes,
+            "admitted": found.admitted_bytes,
         },
         "most_at_once": found.concurrency,
+        "logged_at_once": found.logged_concurrency,
         "largest_context": made.largest_context,
         "limits": made.limits,
         "speed": vars(speed) | {"output_tokens_per_s": speed.output_tokens_per_s(made.load)},

@@ -10,7 +10,7 @@ from freehold.core.errors import IntegrityError
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
-from freehold.core.store import Artifact, Store
+from freehold.core.store import Artifact, EvaluationRecord, Store
 
 app = typer.Typer(
     help="Look at and tidy the artifacts on this machine.",
@@ -67,10 +67,16 @@ def show(reference: ReferenceArgument, form: FormatOption = Format.TABLE) -> Non
             "revision": f"{source.revision} → {source.commit}" if source else None,
             "steps": ", ".join(step.name for step in lineage.steps) or "none",
             "allowed": ", ".join(lineage.allowed) or "nothing unsafe",
+            "promoted": "; ".join(_evaluation(one) for one in lineage.evaluations) or "no",
         }
     )
     for record in lineage.files:
         print(f"  {record.sha256[:12]}  {human_bytes(record.size_bytes):>10}  {record.path}")
+
+
+def _evaluation(one: EvaluationRecord) -> str:
+    which = f" ({', '.join(one.slices)})" if one.slices else ""
+    return f"{one.suite} against {one.baseline}: {one.decision}{which}"
 
 
 @app.command(epilog=examples("freehold store verify smollm2-135m-instruct", "freehold store verify --format json"))

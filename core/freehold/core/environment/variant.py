@@ -8,7 +8,7 @@ from freehold.core.environment.gpu import has_nvidia_gpu
 from freehold.core.errors import UserError
 
 VARIABLE = "FREEHOLD_VARIANT"
-TOOLS = ("train", "quantize", "ray", "dev", "redact")
+TOOLS = ("train", "quantize", "evaluate", "ray", "dev", "redact")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from huggingface_hub import HfApi, ModelInfo, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers
 
-from freehold.core.errors import OfflineError, RemoteError
+from freehold.core.errors import NotFoundError, OfflineError, RemoteError
 from freehold.core.hub.hub_errors import HubAddress, explained
 from freehold.core.hub.receive import Receiver
 from freehold.core.hub.snapshot import RemoteFile, Snapshot
@@ -70,6 +72,18 @@ class HubSource:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return tuple(records[file.path] for file in files)
+
+    def read(self, snapshot: Snapshot, path: str, limit: int) -> bytes:
+        """One small file, whole. Raises NotFoundError without it, RemoteError for one of over `limit` bytes."""
+        self._require_network()
+        promised = next((file for file in snapshot.files if file.path == path), None)
+        if promised is None:
+            raise NotFoundError(f"{self._repo}@{snapshot.commit} has no {path}")
+        if promised.size_bytes > limit:
+            raise RemoteError(f"{path} of {self._repo} has {promised.size_bytes} bytes, and {limit} are read")
+        with explained(self._address), TemporaryDirectory() as folder:
+            api = HfApi(self._endpoint, token=self._token)
+            return Path(api.hf_hub_download(self._repo, path, revision=snapshot.commit, local_dir=folder)).read_bytes()
 
     def _fetch_one(
         self, commit: str, file: RemoteFile, receiver: Receiver, progress: ByteProgress, stopped: threading.Event

@@ -5,11 +5,13 @@ The fields are those of `config.json`; how an engine lays them out is vLLM's (vl
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
 from freehold.core.errors import UserError
+from freehold.core.plan.compressed import RATIOS, SELECTING, compressed, packed
+from freehold.core.plan.kept import Kept
 
 ATTENTION = ("full_attention", "sliding_attention", "chunked_attention", "deepseek_sparse_attention")
 ASSUMED: Mapping[str, Mapping[str, Any]] = {
@@ -18,45 +20,10 @@ ASSUMED: Mapping[str, Mapping[str, Any]] = {
 """What a model type's config leaves out, since its class assumes it."""
 CHUNKED_EVERY = 4
 """Llama 4: every fourth layer sees everything."""
-BLOCK_TOKENS = 16
 FP32_BYTES = 4
+BF16_BYTES = 2
 INDEXER_GROUP = 128
 """The indexer of sparse attention keeps 8 bits a value, and a scale in 32 bits for so many."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What layers of one kind keep for a sequence."""
-
-    kind: str
-    """`full`, `sliding`, `latent`, `index` or `state`."""
-    layers: int
-    numbers: int = 0
-    """In one layer for one token, of the cache's type: keys and values of all heads together."""
-    fixed_bytes: int = 0
-    """In one layer for one token (`index`) or for the whole sequence (`state`), whatever the cache's type."""
-    heads: int = 1
-    """What tensor parallelism can share out; the rest every GPU has."""
-    window: int | None = None
-    """Tokens that are kept; None keeps them all."""
-
-    def sequence_bytes(
-        self, tokens: int, number_bytes: int, tensor_parallel: int, *, in_flight: int = 0, block: int = BLOCK_TOKENS
-    ) -> int:
-        """On each GPU, in whole blocks.
-
-        With tokens `in_flight`, what vLLM sets aside before it takes a sequence on: a window's blocks are freed only
-        when the steps that were scheduled are over (SlidingWindowSpec.max_admission_blocks_per_request).
-        """
-        share = ceil(self.heads / tensor_parallel) / self.heads
-        if self.kind == "state":
-            return round(self.layers * self.fixed_bytes * share)
-        blocks = ceil(tokens / block)
-        if self.window is not None:
-            # One more, since a window need not begin where a block does.
-            blocks = ceil(min(tokens, self.window - 1 + in_flight) / block) + 1
-        kept = blocks * block
-        return round(self.layers * kept * (self.numbers * number_bytes + self.fixed_bytes) * share)
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,9 +37,13 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def cache_of(config: Mapping[str, Any]) -> tuple[Kept, ...]:
     """What each kind of layer keeps. Raises UserError for a kind of attention that is not known here."""
     text = text_config(config)
-    for field in ("compress_ratios", "sparse_attention_config"):
-        if text.get(field):
-            raise _unknown(field)
+    if ratios := text.get("compress_ratios"):
+        known = set(ratios) <= set(RATIOS) and SELECTING in ratios
+        if not known or "kv_source_layer_ids" in text:
+            raise _unknown(f"compression by {', '.join(str(each) for each in sorted(set(ratios)))}")
+        return tuple(compressed(text))
+    if sparse := text.get("sparse_attention_config"):
+        return tuple(_block_sparse(text, sparse))
     kinds = Counter(_layer_kinds(text))
     found: list[Kept] = []
     for kind, layers in kinds.items():
@@ -94,12 +65,17 @@ def _unknown(kind: str) -> UserError:
 
 
 def padded(kept: tuple[Kept, ...]) -> tuple[Kept, ...]:
-    """With the layers that vLLM adds when kinds are mixed: it keeps groups of as many layers as the rarest kind has."""
+    """With what vLLM adds when kinds are mixed: it keeps groups of as many layers as the rarest kind has.
+
+    (vllm/v1/core/kv_cache_utils.py: _get_kv_cache_groups_uniform_page_size.)
+    """
+    if any(each.kind == "compressed" for each in kept):
+        return packed(kept)
     attention = [each for each in kept if each.kind in ("full", "sliding", "latent")]
     if len(attention) < 2:
         return kept
     fewest, most = min(each.layers for each in attention), max(each.layers for each in attention)
-    group = most if most < fewest * 1.25 else fewest
+    group = most if most < fewest * 1.5 else fewest
     return tuple(
         each if each not in attention else replace(each, layers=ceil(each.layers / group) * group) for each in kept
     )
@@ -150,13 +126,45 @@ def heads_of(text: Mapping[str, Any], *, full: bool = True) -> tuple[int, int]:
 
 def _latent(text: Mapping[str, Any], layers: int) -> list[Kept]:
     """Multi-head latent attention keeps one vector for all heads, on every GPU."""
-    found = [Kept("latent", layers, int(text["kv_lora_rank"]) + int(text["qk_rope_head_dim"]))]
+    numbers, chosen = int(text["kv_lora_rank"]) + int(text["qk_rope_head_dim"]), text.get("index_topk")
+    found = [Kept("latent", layers, numbers, selected=int(chosen) if chosen else None)]
     if size := text.get("index_head_dim"):
-        # Layers may take over what an earlier one has chosen; they keep no index of their own.
-        types = text.get("indexer_types")
-        leading = list(types).count("full") if types else layers
-        found.append(Kept("index", leading, fixed_bytes=int(size) + FP32_BYTES * ceil(size / INDEXER_GROUP)))
+        scaled = int(size) + FP32_BYTES * ceil(size / INDEXER_GROUP)
+        queries = int(text["index_n_heads"]) * int(size)
+        # Of GLM-5.3-Flash, one entry for a pool of tokens (vllm/models/glm5next: Glm5NextIndexerCache).
+        pool = int(text.get("index_kpool") or 1)
+        found.append(Kept("index", _leading(text, layers), fixed_bytes=scaled, tokens=pool, compared=queries))
     return found
+
+
+def _leading(text: Mapping[str, Any], layers: int) -> int:
+    """Layers that keep an index: others take over what an earlier one has chosen, or attend to nothing before them."""
+    if not (types := text.get("indexer_types")):
+        return layers
+    kinds = text.get("layer_types") or ["deepseek_sparse_attention"] * len(types)
+    return sum(1 for kind, each in zip(kinds, types, strict=True) if kind in ATTENTION and each == "full")
+
+
+def _block_sparse(text: Mapping[str, Any], sparse: Mapping[str, Any]) -> list[Kept]:
+    """MiniMax M3: in most layers each head of keys selects blocks of tokens by an index of one key a token.
+
+    Keys and values are kept as in the layers that see everything, the index in 16 bits on every GPU, whatever the
+    cache's type (vLLM 0.32.0, vllm/models/minimax_m3: MiniMaxM3SparseAttention.get_kv_cache_spec,
+    MiniMaxM3IndexerCache.get_kv_cache_spec). All are of one group, and nothing is padded. Blocks that are always seen
+    are among those that are selected (common/ops/index_topk.py).
+    """
+    layers, block = int(text["num_hidden_layers"]), int(sparse["sparse_block_size"])
+    selecting = sum(1 for each in sparse["sparse_attention_freq"][:layers] if each)
+    heads, size = heads_of(text)
+    index = int(sparse["sparse_index_dim"])
+    keys = Kept("full", layers - selecting, 2 * heads * size, heads=heads, block=block)
+    chosen = int(sparse["sparse_topk_blocks"]) * block
+    queries = int(sparse["sparse_num_index_heads"]) * index
+    return [
+        keys,
+        replace(keys, kind="sparse", layers=selecting, selected=chosen),
+        Kept("index", selecting, fixed_bytes=index * BF16_BYTES, compared=queries, block=block),
+    ]
 
 
 def _state(text: Mapping[str, Any], layers: int) -> Kept:

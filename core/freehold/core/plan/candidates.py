@@ -11,7 +11,7 @@ from freehold.core.plan.gpus import Gpus
 from freehold.core.plan.planning import Plan, plan
 from freehold.core.plan.speed import Load
 from freehold.core.plan.subject import subject_of_manifest
-from freehold.core.plan.weights import WIDTHS
+from freehold.core.plan.weights import MIXED, WIDTHS
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,8 @@ def _lack(manifest: ModelManifest, closed: ClosedModel | None) -> str:
 
 
 def _precisions(manifest: ModelManifest) -> Iterator[str]:
-    named = {manifest.precision, *(variant.precision for variant in manifest.variants)}
+    """Its own, then narrower ones; what is mixed in a variant only its files say."""
+    named = {manifest.precision, *(variant.precision for variant in manifest.variants)} - {MIXED}
+    if manifest.precision == MIXED:
+        yield MIXED
     yield from sorted((name for name in named if name in WIDTHS), key=lambda name: -WIDTHS[name])

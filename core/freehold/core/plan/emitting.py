@@ -65,6 +65,6 @@ def _engine(made: Plan) -> dict[str, Any]:
         extra.append(EXPERT_PARALLEL)
     if layout.pipeline_parallel > 1:
         extra += ["--pipeline-parallel-size", str(layout.pipeline_parallel)]
-    if demand.kv_cache != "auto":
+    if demand.kv_cache != "auto" and "--kv-cache-dtype" not in extra:
         extra += ["--kv-cache-dtype", demand.kv_cache]
     return engine | ({"extraArgs": extra} if extra else {})

@@ -18,6 +18,13 @@ ACTIVATION_BYTES = 2
 SAMPLER_BYTES = 12
 """For each logit of each sequence: the logit in 32 bits, its probability, and a sorted copy."""
 
+GATHERED_SEQUENCES = 4
+SCALE_BYTES = 4
+INDEX_ROWS = 576 * 2 // 132
+"""As many tokens of an index as take the room of a latent vector in 16 bits."""
+INDEX_FACTOR, INDEX_FACTOR_UP_TO = (5, 2), 256 * 1024
+"""`sparse_mla_prefill_workspace_factor`, up to that many tokens and beyond (vllm/config/vllm.py)."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -60,9 +67,32 @@ def activation_bytes(subject: Subject, batch: Batch, tensor_parallel: int) -> in
     inner = int(text.get("moe_intermediate_size") or text.get("intermediate_size") or 4 * hidden) if there > 1 else 0
     routed = taken * (3 * inner / tensor_parallel + hidden)
     dense = 3 * int(text.get("intermediate_size") or 4 * hidden) / tensor_parallel
-    layer = batch.tokens * ACTIVATION_BYTES * (4 * hidden + max(routed, dense if there == 1 else 0))
+    streams = int(text.get("hc_mult") or 1)
+    layer = batch.tokens * ACTIVATION_BYTES * (4 * hidden * streams + max(routed, dense if there == 1 else 0))
     sampler = batch.sequences * int(text["vocab_size"]) * SAMPLER_BYTES
     return round(max(layer, sampler))
+
+
+def workspace_bytes(subject: Subject, batch: Batch, context: int) -> int:
+    """What vLLM holds ready for prompts of compressed attention, of sequences up to `context` tokens; else nothing.
+
+    Four of them are widened at a time to 16 bits (vLLM 0.32.0, vllm/models/deepseek_v4: PREFILL_CHUNK_SIZE,
+    nvidia/flashmla.py: forward_mqa), or their index is gathered (get_max_prefill_buffer_size in
+    vllm/v1/attention/backends/mla/indexer.py, _gather_workspace_shapes); both take turns in one buffer.
+    """
+    entries = next((each for each in subject.kept if each.kind == "compressed" and each.selected), None)
+    if entries is None:
+        return 0
+    text = subject.text
+    seen = ceil(context / entries.tokens) + int(text["sliding_window"]) + batch.tokens
+    widened = GATHERED_SEQUENCES * seen * int(text["head_dim"]) * ACTIVATION_BYTES
+    index = gathered_tokens(context) // entries.tokens * (int(text["index_head_dim"]) + SCALE_BYTES)
+    return max(widened, index)
+
+
+def gathered_tokens(context: int) -> int:
+    """Of prompts whose index is gathered at a time."""
+    return context * INDEX_ROWS * (INDEX_FACTOR[0] if context <= INDEX_FACTOR_UP_TO else INDEX_FACTOR[1])
 
 
 def overhead_bytes(subject: Subject, tensor_parallel: int, pipeline_parallel: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import floor
 
 from freehold.core.plan.cache import padded
-from freehold.core.plan.engine_memory import Adapters, activation_bytes, default_batch, overhead_bytes
+from freehold.core.plan.engine_memory import Adapters, activation_bytes, default_batch, overhead_bytes, workspace_bytes
 from freehold.core.plan.gpus import Gpu, Gpus
 from freehold.core.plan.subject import Subject
 
@@ -64,7 +64,9 @@ class Fit:
     overhead_bytes: int
     adapter_bytes: int
     sequence_bytes: int
-    """Of the cache, for one sequence of the whole context."""
+    """Of the cache, what one sequence of the whole context holds while it is answered."""
+    admitted_bytes: int
+    """Of the cache, what must be free before such a sequence is taken on; more where layers have windows."""
     asked: int
     """Sequences at once on one replica."""
 
@@ -76,8 +78,18 @@ class Fit:
 
     @property
     def concurrency(self) -> int:
-        """Sequences of the whole context that all replicas hold at once."""
-        return max(0, floor(self.cache_bytes / max(self.sequence_bytes, 1))) * self.layout.replicas
+        """Sequences of the whole context that all replicas hold at once.
+
+        What is free beside those that are answered must do for the next one's prompt (vLLM's admission gate,
+        KVCacheManager.allocate_slots); the tokens in flight are of all sequences together.
+        """
+        beside = self.cache_bytes - self.admitted_bytes
+        return max(0, floor(beside / max(self.sequence_bytes, 1)) + 1) * self.layout.replicas
+
+    @property
+    def logged_concurrency(self) -> float:
+        """What vLLM logs as its maximum: as if each sequence were being taken on."""
+        return max(0, self.cache_bytes) / max(self.admitted_bytes, 1) * self.layout.replicas
 
     @property
     def loads(self) -> bool:
@@ -87,7 +99,7 @@ class Fit:
     @property
     def suffices(self) -> bool:
         """As many as were asked for."""
-        return self.cache_bytes >= self.asked * self.sequence_bytes
+        return self.cache_bytes >= self.admitted_bytes + (self.asked - 1) * self.sequence_bytes
 
 
 def layouts(subject: Subject, gpus: Gpus) -> Iterator[Layout]:
@@ -142,21 +154,24 @@ def fit(subject: Subject, gpus: Gpus, layout: Layout, demand: Demand) -> Fit:
     """What each GPU holds in that layout."""
     tensor, pipeline = layout.tensor_parallel, layout.pipeline_parallel
     weights = subject.weights(demand.precision)
+    batch = default_batch(gpus.gpu)
+    working = activation_bytes(subject, batch, tensor) + workspace_bytes(subject, batch, demand.context)
     return Fit(
         layout=layout,
         gpu_bytes=round(gpus.gpu.usable_bytes * demand.utilization),
         weight_bytes=weights.on_each_gpu(tensor, pipeline, subject.layers),
-        activation_bytes=activation_bytes(subject, default_batch(gpus.gpu), tensor),
+        activation_bytes=working,
         overhead_bytes=overhead_bytes(subject, tensor, pipeline),
         adapter_bytes=round(demand.adapters.size_bytes(subject, tensor) / pipeline),
-        sequence_bytes=sequence_bytes(subject, demand.context, demand, layout, gpus.gpu),
+        sequence_bytes=sequence_bytes(subject, demand.context, demand, layout),
+        admitted_bytes=admitted_bytes(subject, demand.context, demand, layout, gpus.gpu),
         asked=-(-demand.concurrency // layout.replicas),
     )
 
 
-def sequence_bytes(subject: Subject, tokens: int, demand: Demand, layout: Layout, gpu: Gpu) -> int:
+def sequence_bytes(subject: Subject, tokens: int, demand: Demand, layout: Layout, *, in_flight: int = 0) -> int:
     """Of the cache, on each GPU, for one sequence of so many tokens."""
-    width, in_flight = NUMBER_BYTES[demand.kv_cache], CONCURRENT_BATCHES * default_batch(gpu).tokens
+    width = NUMBER_BYTES[demand.kv_cache]
     whole = sum(
         kept.sequence_bytes(tokens, width, layout.tensor_parallel, in_flight=in_flight) for kept in padded(subject.kept)
     )
@@ -164,13 +179,18 @@ def sequence_bytes(subject: Subject, tokens: int, demand: Demand, layout: Layout
     return round(whole * stage)
 
 
+def admitted_bytes(subject: Subject, tokens: int, demand: Demand, layout: Layout, gpu: Gpu) -> int:
+    """What must be free before such a sequence is taken on: also what steps that were scheduled still hold."""
+    return sequence_bytes(subject, tokens, demand, layout, in_flight=CONCURRENT_BATCHES * default_batch(gpu).tokens)
+
+
 def largest_context(subject: Subject, found: Fit, demand: Demand, gpu: Gpu) -> int:
     """Most tokens that as many sequences as were asked for can have at once; 0 when not even a block of them fits."""
-    room = found.cache_bytes / max(found.asked, 1)
     low, high = 0, subject.context or demand.context
     while low < high:
         middle = (low + high + 1) // 2
-        if sequence_bytes(subject, middle, demand, found.layout, gpu) <= room:
+        held = (max(found.asked, 1) - 1) * sequence_bytes(subject, middle, demand, found.layout)
+        if held + admitted_bytes(subject, middle, demand, found.layout, gpu) <= found.cache_bytes:
             low = middle
         else:
             high = middle - 1

@@ -9,8 +9,9 @@ from freehold.core.model.tensors import Tensor
 
 KINDS = ("embedding", "head", "attention", "dense", "experts", "routers", "rest", "outside", "drafting")
 """`dense`: feed-forward layers that every token passes, shared experts among them. `rest`: norms, biases and what else
-has one dimension. `outside`: of other parts than the decoder, towers for images and sound. `drafting`: layers that
-predict further tokens, which an engine loads only for speculation."""
+has one dimension, and small matrices that are neither narrowed nor shared out: of compressors, of an indexer's scores
+and of hyper-connections. `outside`: of other parts than the decoder, towers for images and sound. `drafting`: layers
+that predict further tokens, which an engine loads only for speculation."""
 
 _OUTSIDE = re.compile(
     r"(^|\.)(visual|vision\w*|audio\w*|mm_\w+|multi_modal_projector|patch_merger|embed_(vision|audio)|sam_model|"
@@ -18,9 +19,17 @@ _OUTSIDE = re.compile(
 )
 _DRAFTING = re.compile(r"(^|\.)(mtp\w*|eagle\w*)(\.|$)")
 _LAYER = re.compile(r"(^|\.)layers\.(\d+)\.")
-_EMBEDDING = re.compile(r"(^|\.)(embed_tokens|word_embeddings|wte|tok_embeddings|embed_tokens_per_layer)(\.|$)")
-_HEAD = re.compile(r"(^|\.)(lm_head|output)\.weight")
+_EMBEDDING = re.compile(
+    r"(^|\.)(embed_tokens|word_embeddings|wte|tok_embeddings|embed_tokens_per_layer)(\.|$)|^embed\."
+)
+_HEAD = re.compile(r"(^|\.)(lm_head|output)\.weight|^head\.weight")
 _ROUTER = re.compile(r"\.gate\.(weight|linear\.weight|wg\.weight|e_score_correction_bias)$|\.router\.")
+_REST = re.compile(
+    r"\.compressor\.(indexer\.)?(kv_proj|gate_proj|position_bias|wkv|wgate|fused_wkv_wgate|ape)(\.|$)|"
+    r"\.weights_proj\.|\.(attn_hc|ffn_hc|hc_head)\.|(^|\.)hc_\w+$"
+)
+"""vLLM gives them no `quant_config` (vllm/models/deepseek_v4: DeepseekCompressor, DeepseekV4Indexer,
+DeepseekV4DecoderLayer; deepseek_v2.py: Indexer)."""
 _ATTENTION = re.compile(r"attn|attention|mixer|\.indexer\.")
 
 
@@ -78,6 +87,6 @@ def kind_of(name: str, dimensions: int, layers: int) -> str:
         return "experts"
     if _ROUTER.search(name):
         return "routers"
-    if dimensions < 2:
+    if dimensions < 2 or _REST.search(name):
         return "rest"
     return "attention" if _ATTENTION.search(name) else "dense"

@@ -102,6 +102,8 @@ def _concurrency_limit(made: Plan) -> str:
         return f"it does not load: {told}"
     room = f"{human_bytes(found.cache_bytes)} are left for the cache beside {told}"
     sequence = f"{made.demand.context:,} tokens takes {human_bytes(found.sequence_bytes)}"
+    if found.admitted_bytes > found.sequence_bytes:
+        sequence += f", and {human_bytes(found.admitted_bytes)} must be free before one is taken on"
     return f"concurrency: {room}; a sequence of {sequence}"
 
 

@@ -1,12 +1,12 @@
 """How fast: a roofline of memory bandwidth and arithmetic, for reading prompts and for writing answers apart.
 
-A step that writes reads every weight that its tokens meet once, and each sequence's cache; a step that reads prompts is
-arithmetic. Both take longer than a data sheet says, by `EFFICIENCY`.
+A step that writes reads every weight that its tokens meet once, and each sequence's cache, of sparse attention what it
+selects and the whole index; a step that reads prompts is arithmetic. Both take longer than a data sheet says, by
+`EFFICIENCY`.
 """
 
 from dataclasses import dataclass
 
-from freehold.core.plan.cache import padded
 from freehold.core.plan.fitting import NUMBER_BYTES, Demand, Layout
 from freehold.core.plan.gpus import Gpus
 from freehold.core.plan.subject import Subject
@@ -73,8 +73,7 @@ def speed(
 def _prefill(subject: Subject, gpus: Gpus, layout: Layout, demand: Demand, load: Load, efficiency: Efficiency) -> float:
     """Tokens a second of one replica: two operations for each parameter a token meets, and its attention."""
     head = subject.parts["head"].elements or subject.parts["embedding"].elements
-    attended = 2 * load.prompt_tokens * _attended_width(subject)
-    operations = 2 * (subject.active - head) + attended
+    operations = 2 * (subject.active - head) + _attention_operations(subject, load.prompt_tokens)
     reached = gpus.gpu.flops(demand.precision) * layout.tensor_parallel * efficiency.arithmetic
     seconds = operations / reached + _joining(subject, gpus, layout, 1024, efficiency) / 1024
     return layout.pipeline_parallel / seconds
@@ -94,7 +93,7 @@ def _step(
     weights = read_bytes(subject, demand.precision, sequences) / tensor
     tokens = load.prompt_tokens + load.output_tokens // 2
     width = NUMBER_BYTES[demand.kv_cache]
-    cached = sequences * sum(kept.sequence_bytes(tokens, width, tensor) for kept in padded(subject.kept))
+    cached = sequences * sum(kept.read_bytes(tokens, width, tensor) for kept in subject.kept)
     reading = (weights + cached) / (gpus.gpu.bandwidth_bytes_per_s * efficiency.bandwidth)
     working = 2 * subject.active * sequences / (gpus.gpu.flops(demand.precision) * tensor * efficiency.arithmetic)
     return max(reading, working) + _joining(subject, gpus, layout, sequences, efficiency) + efficiency.step_s
@@ -104,18 +103,20 @@ def read_bytes(subject: Subject, precision: str, sequences: int) -> float:
     """Bytes of weights that a step of so many sequences reads: all but the experts that none of them was sent to."""
     there, taken = subject.experts
     met = 1 - (1 - taken / there) ** sequences
-    parts, weights = subject.parts, subject.weights(precision)
-    shared_out = sum(parts[kind].elements for kind in ("attention", "dense", "experts"))
-    experts = weights.layers * parts["experts"].elements / shared_out if shared_out else 0
+    weights = subject.weights(precision)
     head = weights.ends[1] or weights.ends[0]
-    return weights.layers - experts * (1 - met) + weights.everywhere + head
+    return weights.layers - weights.experts * (1 - met) + weights.everywhere + head
 
 
-def _attended_width(subject: Subject) -> float:
-    """Numbers that a token is compared with and made of, for each token before it, in all layers."""
+def _attention_operations(subject: Subject, prompt_tokens: int) -> float:
+    """For one token of a prompt, on average: with each entry that it attends to, all heads multiply and add twice.
+
+    An index is compared with only, by heads of its own.
+    """
     text = subject.text
     size = int(text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"])
-    return sum(each.layers for each in subject.kept if each.kind != "state") * int(text["num_attention_heads"]) * size
+    width = int(text["num_attention_heads"]) * size
+    return sum(each.layers * each.attended(prompt_tokens) * (2 * each.compared or 4 * width) for each in subject.kept)
 
 
 def _joining(subject: Subject, gpus: Gpus, layout: Layout, tokens: int, efficiency: Efficiency) -> float:

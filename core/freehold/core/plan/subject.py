@@ -12,9 +12,10 @@ from freehold.core.manifest import ModelManifest, load_catalogue
 from freehold.core.manifest.kinship import manifest_of
 from freehold.core.manifest.shipped import shipped
 from freehold.core.model.tensors import read_tensors
-from freehold.core.plan.cache import Kept, cache_of, text_config
+from freehold.core.plan.cache import cache_of, text_config
+from freehold.core.plan.kept import Kept
 from freehold.core.plan.parts import KINDS, Amount, Parts, parts_of
-from freehold.core.plan.weights import WIDTHS, Weights, kept_parts, weights_as_stored, weights_of
+from freehold.core.plan.weights import WIDTHS, Weights, weights_as_stored, weights_of, widths_of
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 
@@ -75,7 +76,7 @@ class Subject:
                 why=f"it cannot be served in {precision}",
                 next_step="Plan for the model that it was made from.",
             )
-        return weights_of(self.parts, precision, kept_parts(self.config) if precision == self.precision else ())
+        return weights_of(self.parts, widths_of(precision, self.config, own=precision == self.precision))
 
 
 def find_subject(name: str, settings: Settings) -> Subject:

@@ -23,6 +23,9 @@ WIDTHS: Mapping[str, float] = {
 KEPT_WIDTH = 2
 """Bytes of a weight that is not: embeddings, head, routers, norms, towers."""
 QUANTIZED = ("attention", "dense", "experts")
+MIXED = "mixed"
+MIXED_EXPERTS: Mapping[str, str] = {"fp4": "mxfp4", "fp8": "fp8"}
+"""Of DeepSeek V4, by its config's `expert_dtype`."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,10 @@ class Weights:
     ends: tuple[int, int]
     """Of the embedding and of the head; of a tied head, nothing."""
     everywhere: int
-    """What every GPU of a stage holds: routers and norms."""
+    """What every GPU of a stage holds: routers, norms and what else is not shared out."""
     outside: int
+    experts: int
+    """Of `layers`, those of experts."""
 
     @property
     def total(self) -> int:
@@ -48,19 +53,32 @@ class Weights:
         return round(((self.layers * share) + ends + self.outside) / tensor_parallel + self.everywhere * share)
 
 
-def weights_of(parts: Parts, precision: str, kept: tuple[str, ...] = ()) -> Weights:
-    """At `precision`, one of WIDTHS; `kept` names parts of QUANTIZED that stay in 16 bits.
+def widths_of(precision: str, config: Mapping[str, Any], *, own: bool) -> Mapping[str, float]:
+    """Bytes of a weight by part, of a model as it is published (`own`) or made from it.
 
-    Raises UserError for a precision that is not one of them.
+    `mixed` is DeepSeek V4's: 4 bits in blocks of 32 for experts, unless `expert_dtype` says otherwise, 8 bits for the
+    rest (vLLM 0.32.0, vllm/models/deepseek_v4/quant_config.py: DeepseekV4FP8Config). Raises UserError for a precision
+    that is not known.
     """
+    if own and precision == MIXED and (experts := MIXED_EXPERTS.get(_mixed_experts(config))):
+        return {"attention": WIDTHS["fp8"], "dense": WIDTHS["fp8"], "experts": WIDTHS[experts]}
     if precision not in WIDTHS:
         raise UserError(
             f"The planner does not know which layers are how wide in {precision!r}",
             why=f"it knows {', '.join(WIDTHS)}",
             next_step="Pull the model, and plan for what was pulled: its files say it.",
         )
-    width = {kind: (KEPT_WIDTH if kind in kept else WIDTHS[precision]) for kind in QUANTIZED}
-    return _weights({kind: parts[kind].elements * width.get(kind, KEPT_WIDTH) for kind in parts.amounts})
+    kept = kept_parts(config) if own else ()
+    return {kind: (KEPT_WIDTH if kind in kept else WIDTHS[precision]) for kind in QUANTIZED}
+
+
+def _mixed_experts(config: Mapping[str, Any]) -> str:
+    return str(config.get("expert_dtype")) if config.get("model_type") == "deepseek_v4" else ""
+
+
+def weights_of(parts: Parts, widths: Mapping[str, float]) -> Weights:
+    """With `widths` for the parts of QUANTIZED; the others stay in 16 bits."""
+    return _weights({kind: parts[kind].elements * widths.get(kind, KEPT_WIDTH) for kind in parts.amounts})
 
 
 def weights_as_stored(parts: Parts) -> Weights:
@@ -74,6 +92,7 @@ def _weights(sizes: Mapping[str, float]) -> Weights:
         ends=(round(sizes["embedding"]), round(sizes["head"])),
         everywhere=round(sizes["routers"] + sizes["rest"]),
         outside=round(sizes["outside"]),
+        experts=round(sizes["experts"]),
     )
 
 

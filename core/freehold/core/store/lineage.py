@@ -78,6 +78,26 @@ class ProbeReference(_Record):
     prompts: tuple[PromptProbe, ...] = ()
 
 
+class EvaluationRecord(_Record):
+    """What an evaluation of this artifact came to: one for each suite, the newest."""
+
+    suite: str
+    baseline: str
+    """What it was compared with, for example `gpt-4o-mini`."""
+    decision: Literal["replace", "replace for these slices", "hold"]
+    slices: tuple[str, ...] = ()
+    """For which slices, as `dimension=value`, where the decision is for some only."""
+    reasons: tuple[str, ...] = ()
+    """Sentences with their numbers, the one that decided first."""
+    measurements: dict[str, Any] = Field(default_factory=dict)
+    """Numbers behind it; names carry their unit."""
+    fingerprint: str = ""
+    """`system_fingerprint` of what answered: the artifact under its engine's options."""
+    report_sha256: str = ""
+    """Of the report's JSON, so that the page in hand can be told from another."""
+    promoted_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
 class Lineage(_Record):
     """Contents of `freehold.json`, the file that makes a folder an artifact."""
 
@@ -96,6 +116,12 @@ class Lineage(_Record):
     license: str = ""
     files: tuple[FileRecord, ...]
     probe: ProbeReference = ProbeReference(status="not-computed", reason="never asked for")
+    evaluations: tuple[EvaluationRecord, ...] = ()
+    """Why it was promoted."""
+
+    def evaluation(self, suite: str) -> EvaluationRecord | None:
+        """The newest of this suite."""
+        return next((one for one in self.evaluations if one.suite == suite), None)
 
     @property
     def size_bytes(self) -> int:

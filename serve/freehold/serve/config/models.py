@@ -139,6 +139,8 @@ class ServedModel(ConfigModel):
     """How it is run: a process (the default) or a remote endpoint."""
     accept: tuple[Literal["parity", "quality"], ...] = ()
     """Gates that it need not have passed: a merged model its parity, a quantized one its quality."""
+    requires: tuple[str, ...] = ()
+    """Suites that its artifact must have been promoted with (`freehold promote`)."""
     adapters: dict[Annotated[str, Field(pattern=NAME)], ServedAdapter] | None = None
     """Adapters by the name that clients send. With `{}` none is there at the start, but they can be loaded while the
     engine runs; without this key it is started for the model alone."""

@@ -94,7 +94,7 @@ def _build(
         return RemoteRunner(name, model.engine)
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
-    require_gates(store, artifact, model.accept)
+    require_gates(store, artifact, model.accept, model.requires)
     _check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))

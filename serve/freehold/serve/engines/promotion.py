@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from freehold.core.errors import RefusedError
-from freehold.core.gates import GateName, require_verdict
+from freehold.core.gates import GateName, require_evaluations, require_verdict
 from freehold.core.store import Artifact, Store
 
 GATES: dict[str, GateName] = {"merge": "parity", "quantize": "quality"}
@@ -17,8 +17,12 @@ def required_gates(artifact: Artifact) -> Iterator[GateName]:
         yield GATES[steps[-1].name]
 
 
-def require_gates(store: Store, artifact: Artifact, accept: tuple[str, ...]) -> None:
-    """Raises RefusedError unless the artifact has passed its gates, or `accept` names those that it has not."""
+def require_gates(store: Store, artifact: Artifact, accept: tuple[str, ...], requires: tuple[str, ...] = ()) -> None:
+    """Raises RefusedError unless the artifact has passed its gates, or `accept` names those that it has not.
+
+    `requires` are suites that it must have been promoted with.
+    """
+    require_evaluations(artifact, requires)
     for gate in required_gates(artifact):
         if gate not in accept:
             try:
