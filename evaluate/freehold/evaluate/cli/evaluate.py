@@ -93,6 +93,7 @@ def _run(
         RunFolder.open(resume) if resume else RunFolder.create(out or root / "runs" / f"{loaded.suite.name}-{stamp}")
     )
     options = Options(None if no_cache else Cache(root / "cache"), until_spent)
+    _tell_what_shows(loaded)
     hint(f"The run is in {place.path}.")
     go_on = f"To go on: freehold evaluate {name} --resume {place.path}"
     try:
@@ -156,8 +157,20 @@ def _show_plan(loaded: "Loaded", form: Format) -> None:
     hint(
         f"In all at most about {whole.tokens:,} tokens" + (f", {whole.money:.4f} {suite.currency}." if priced else ".")
     )
+    _tell_what_shows(loaded)
     if suite.request.max_tokens is None:
         hint("Without request.maxTokens nobody knows how long answers get: where it is missing, prompts alone count.")
+
+
+def _tell_what_shows(loaded: "Loaded") -> None:
+    """Said before anybody pays: how small a difference so many prompts can show."""
+    from freehold.evaluate.statistics.power import EXPECTED_DISAGREEMENT, visible_difference
+
+    count = len(loaded.prompts)
+    hint(
+        f"{count} prompts show differences of {100 * visible_difference(count):.1f} points or more, four times in "
+        f"five, where {EXPECTED_DISAGREEMENT:.0%} of them come out differently; slices show larger ones only."
+    )
 
 
 def _targets(given: list[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -83,10 +83,25 @@ class RunFolder:
         """Note when it was complete."""
         self._note("finished")
 
+    def note_artifacts(self, artifacts: Mapping[str, str]) -> None:
+        """Note which artifact a target says that it serves, by the target's name."""
+        self._write_notes(self._notes() | {"artifacts": dict(artifacts)})
+
+    def artifact_of(self, target: str) -> str:
+        """The artifact that a target said it served; empty where it did not say."""
+        return str(self._notes().get("artifacts", {}).get(target, ""))
+
+    def _notes(self) -> dict[str, Any]:
+        notes: dict[str, Any] = json.loads(self.environment.read_text()) if self.environment.is_file() else {}
+        return notes
+
     def _note(self, what: str) -> None:
-        notes = json.loads(self.environment.read_text()) if self.environment.is_file() else {}
+        notes = self._notes()
         notes |= {"python": sys.version.split()[0], "platform": platform.platform(), "packages": _versions()}
         notes.setdefault(what, []).append(datetime.now(UTC).isoformat(timespec="seconds"))
+        self._write_notes(notes)
+
+    def _write_notes(self, notes: Mapping[str, Any]) -> None:
         write_atomically(self.environment, json.dumps(notes, indent=2).encode() + b"\n", 0o600)
 
 
@@ -107,7 +122,9 @@ _OPERATION = ("baseUrl", "apiKeyFrom", "concurrency", "timeoutS", "retries", "ba
 def _essence(suite: Any) -> Any:
     """The suite without what changes no answer and no score."""
     if isinstance(suite, dict):
-        left_out = (*_OPERATION, "budget", "slices") if "scorers" in suite else _OPERATION
+        left_out = (
+            (*_OPERATION, "budget", "slices", "baseline", "margin", "solvedAt") if "scorers" in suite else _OPERATION
+        )
         return {name: _essence(value) for name, value in suite.items() if name not in left_out}
     return [_essence(item) for item in suite] if isinstance(suite, list) else suite
 

@@ -23,6 +23,7 @@ from freehold.evaluate.scorers.scorer import Sample, Unscorable
 from freehold.evaluate.suite.bodies import body_of
 from freehold.evaluate.suite.loading import Loaded
 from freehold.evaluate.targets.amounts import Amount, cost
+from freehold.evaluate.targets.artifacts import served_artifacts
 from freehold.evaluate.targets.attempt import CHAT
 from freehold.evaluate.targets.reply import Reply
 
@@ -66,6 +67,7 @@ async def run(loaded: Loaded, folder: RunFolder, options: Options) -> Finished:
         spending = Spending(loaded.suite.budget, journal.spent)
         judge = loaded.suite.judge
         async with Asking(judge, journal, spending, stop, cache=options.cache, environ=options.environ) as asking:
+            folder.note_artifacts(await served_artifacts(loaded.suite.targets, options.environ))
             runner = _Runner(loaded, answers, asking, stop)
             with interruptible(stop):
                 await runner.work()

@@ -29,6 +29,8 @@ def _targets(suite: Suite, settings: Settings, environ: Mapping[str, str]) -> li
     problems = []
     if not suite.targets:
         problems.append("targets: there is nothing to ask; name one here, or with --target NAME=URL")
+    if suite.baseline and suite.baseline not in suite.targets:
+        problems.append(f"baseline: no target {suite.baseline}; there are {', '.join(suite.targets) or 'none'}")
     for place, endpoint in suite.endpoints().items():
         if endpoint.api_key_from and not environ.get(endpoint.api_key_from.env):
             problems.append(f"{place}.apiKeyFrom: the environment has no {endpoint.api_key_from.env}")

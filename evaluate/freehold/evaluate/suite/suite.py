@@ -48,6 +48,12 @@ class Suite(ConfigModel):
     """Which slices the tables show; none is every one that prompts name."""
     targets: dict[Name, Target] = Field(default_factory=dict)
     """What is asked; `--target` adds to them."""
+    baseline: Name | None = None
+    """The target that the others would replace; with one, a run ends with a verdict and a report."""
+    margin: float = Field(default=0.03, gt=0, lt=1)
+    """How much of the baseline's mean score, from 0 to 1, a replacement may lose."""
+    solved_at: float = Field(default=1.0, gt=0, le=1)
+    """Score from which on a prompt counts as solved, for tokens and money per solved prompt."""
     judge: Endpoint | None = None
     """The model that scorers of kind `rubric` ask."""
     budget: Budget = Budget()
