@@ -11,6 +11,7 @@ import os
 import platform
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 32, 4096, 16384
@@ -47,6 +48,8 @@ def main() -> None:
 
 def build(root: str, python_root: str, disk_bytes: int) -> None:
     """A root of read-only binds and an empty /tmp, and no way back to the old one."""
+    with suppress(OSError):  # of this namespace; a program could get rights in one of its own
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for path in (*SYSTEM, *DEVICES, python_root):
         place = Path(root + path)
@@ -88,6 +91,7 @@ def mount(source: str, place: str, kind: "str | None", flags: int, data: "str | 
 
 
 def drop_capabilities() -> None:
+    """None is left, and none comes back with the next execve(2)."""
     for capability in range(LAST_CAPABILITY + 1):
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # those that this kernel does not have are an error
     check(libc.prctl(PR_SET_SECUREBITS, NO_ROOT, 0, 0, 0), "prctl")

@@ -12,13 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from freehold.core.leash import leashed
 
 INSIDE = Path(__file__).with_name("inside.py")
 NAMESPACES = ("--user", "--map-root-user", "--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
 MOST_OUTPUT = 64 * 1024
+"""Bytes of what a program printed that are looked at: the last ones."""
 
 Kind = Literal["namespaces", "process"]
 
@@ -39,6 +40,7 @@ class Ended:
     status: int
     """Exit status; negative for a signal."""
     output: str
+    """The end of it."""
     errors: str
     stopped: str = ""
     """Why it was ended from outside; empty if it ended by itself."""
@@ -46,51 +48,42 @@ class Ended:
 
 async def run(program: str, limits: Limits, kind: Kind = "namespaces") -> Ended:
     """Run a Python program to its end, or to its limits."""
-    with tempfile.TemporaryDirectory(prefix="freehold-sandbox-", ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="freehold-sandbox-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
+        given.write(program.encode("utf-8", "replace"))
+        given.seek(0)
+        # Files and not pipes: the limit of a file's size is then one of what is printed.
         process = await asyncio.create_subprocess_exec(
             *_command(kind, folder, limits),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=given,
+            stdout=output,
+            stderr=errors,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             cwd=folder,
             start_new_session=True,
         )
+        stopped = ""
         try:
-            return await _until_the_end(process, program.encode("utf-8", "replace"), limits)
+            await asyncio.wait_for(process.wait(), limits.wall_s)
+        except TimeoutError:
+            stopped = f"it ran for more than {limits.wall_s:g} s"
         finally:
             # Also what it left running: outside of namespaces, children outlive it.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+        assert process.returncode is not None, "waited for"
+        return Ended(process.returncode, _tail(output), _tail(errors), stopped)
 
 
-async def _until_the_end(process: asyncio.subprocess.Process, program: bytes, limits: Limits) -> Ended:
-    assert process.stdin and process.stdout and process.stderr, "asked for as pipes"
-    with suppress(ConnectionError):
-        process.stdin.write(program)
-        await process.stdin.drain()
-        process.stdin.close()
-    reading = asyncio.gather(_read(process.stdout), _read(process.stderr))
-    try:
-        async with asyncio.timeout(limits.wall_s):
-            (output, whole), (errors, all_of_it) = await reading
-            if not (whole and all_of_it):
-                return Ended(-signal.SIGKILL, output, errors, f"it printed more than {MOST_OUTPUT // 1024} KiB")
-            status = await process.wait()
-    except TimeoutError:
-        return Ended(-signal.SIGKILL, "", "", f"it ran for more than {limits.wall_s:g} s")
-    return Ended(status, output, errors)
-
-
-async def _read(stream: asyncio.StreamReader) -> tuple[str, bool]:
-    """What came, and whether that was all of it."""
-    read = b""
-    while chunk := await stream.read(MOST_OUTPUT):
-        read += chunk
-        if len(read) > MOST_OUTPUT:
-            return read[:MOST_OUTPUT].decode("utf-8", "replace"), False
-    return read.decode("utf-8", "replace"), True
+def _tail(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - MOST_OUTPUT))
+    return file.read().decode("utf-8", "replace")
 
 
 def _command(kind: Kind, folder: str, limits: Limits) -> tuple[str, ...]:
