@@ -1,7 +1,8 @@
 """From a run over HTTP to a verdict, and from the verdict into the lineage, or to a refusal."""
 
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from freehold.evaluate.promoting import promote
 from freehold.evaluate.report.of_run import report_of_run
 from freehold.evaluate.running.folder import RunFolder
 
-KINDS = {"extract": 150, "translate": 150, "chat": 150}
+KINDS = {"extract": 120, "translate": 120, "chat": 120}
 CLOSED = {"extract": 0.9, "translate": 0.5, "chat": 0.8}
 REGRESSED = {"extract": 0.4, "translate": 0.8, "chat": 0.8}
 """Worse in one kind, better in another, the same in the third."""
@@ -29,27 +30,46 @@ def artifact(store: Store) -> Artifact:
     return add_artifact(store, "bot", {"config.json": b"{}"})
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """Runs suites for a closed model and ours, both behind one server, each of them once; returns the folder."""
+    root, done = tmp_path_factory.mktemp("runs"), dict[str, Path]()
+
+    def run_it(
+        served: str, ours: Mapping[str, float], name: str, kinds: Mapping[str, int], suite: Mapping[str, object]
+    ) -> Path:
+        key = repr((served, ours, name, kinds, suite))
+        if key in done:
+            return done[key]
+        models = {"closed": Planted(CLOSED, tokens=40), "bot": Planted(ours, served)}
+        with planted_provider(models) as server:
+            targets = {each: {"baseUrl": server.url, "model": each} for each in models}
+            fields = {"name": name, "targets": targets, "baseline": "closed", "margin": 0.08} | suite
+            path = write_suite(root / f"suite-{len(done)}", prompts(kinds), **fields)
+            folder = root / f"run-{len(done)}"
+            result = CliRunner().invoke(evaluate_app, [str(path), "--out", str(folder)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        done[key] = folder
+        return folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FREEHOLD_HOME", str(root / "home"))
+        yield run_it
+
+
 @pytest.fixture
-def run(tmp_path: Path, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a suite for a closed model and ours, both behind one server; returns the run's folder."""
-    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path / "home"))
+def run(runs: Callable[..., Path], artifact: Artifact, tmp_path: Path) -> Run:
+    """A copy of such a run, which a test may change."""
 
     def run_it(
         ours: Mapping[str, float],
         name: str = "work",
         served: str | None = None,
-        kinds: dict[str, int] = KINDS,
+        kinds: Mapping[str, int] = KINDS,
         **suite: object,
     ) -> Path:
-        models = {"closed": Planted(CLOSED, tokens=40), "bot": Planted(ours, artifact.id if served is None else served)}
-        with planted_provider(models) as server:
-            targets = {each: {"baseUrl": server.url, "model": each} for each in models}
-            fields = {"name": name, "targets": targets, "baseline": "closed", "margin": 0.06} | suite
-            path = write_suite(tmp_path / name, prompts(kinds), **fields)
-            folder = tmp_path / f"run-{name}-{len(list(tmp_path.iterdir()))}"
-            result = CliRunner().invoke(evaluate_app, [str(path), "--out", str(folder)], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return folder
+        folder = runs(artifact.id if served is None else served, ours, name, kinds, suite)
+        return Path(shutil.copytree(folder, tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"))
 
     return run_it
 
@@ -62,7 +82,7 @@ def test_what_is_as_good_is_promoted_with_its_numbers(run: Run, store: Store, ar
     assert record is not None
     assert (record.decision, record.baseline) == ("replace", "closed")
     assert record.fingerprint == Planted({**CLOSED, "translate": 0.8}).fingerprint
-    assert record.measurements["prompts"] == 450
+    assert record.measurements["prompts"] == 360
     assert record.measurements["candidate_score"] > record.measurements["baseline_score"]
     assert not store.verify(store.get(artifact.id))
 
