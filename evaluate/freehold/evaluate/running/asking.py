@@ -55,7 +55,7 @@ class Asking:
         """Answers that were not asked for again, by name."""
         self._journal, self._spending, self._stop, self._cache = journal, spending, stop, cache
         self._environ = environ
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[tuple[str, str], _Line] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __call__(
@@ -77,7 +77,7 @@ class Asking:
         async with self._turns[key]:
             if known := self._journal.reply(key):
                 return known
-            line = self._line(endpoint)
+            line = self._line(name, endpoint)
             if self._cache is None:
                 return await self._live(line, name, key, path, body)
             return await self._by_cache(line, self._cache, name, key, (path, body, sample))
@@ -105,18 +105,26 @@ class Asking:
         return reply
 
     async def _live(self, line: _Line, name: str, key: str, path: str, body: dict[str, Any]) -> Reply:
+        async with line.slots:
+            try:
+                return await self._until_answered(line, name, key, path, body)
+            except FreeholdError:
+                # While the slot is still held: who waits for it must not begin.
+                self._stop.ask()
+                raise
+
+    async def _until_answered(self, line: _Line, name: str, key: str, path: str, body: dict[str, Any]) -> Reply:
+        """The slot is held while it waits as well: what is overloaded gets fewer requests."""
         may_use = at_most(body, line.endpoint.prices)
         why = ""
         for retry in range(line.endpoint.retries + 1):
-            async with line.slots:
-                came = await self._once(line, key, path, body, may_use)
-                if isinstance(came, Reply):
-                    line.failed_in_a_row = 0
-                    return came
-                why = came.why
-                if retry < line.endpoint.retries:
-                    # The slot waits too: what is overloaded gets fewer requests.
-                    await self._stop.sleep(delay_s(line.endpoint, retry, came))
+            came = await self._once(line, key, path, body, may_use)
+            if isinstance(came, Reply):
+                line.failed_in_a_row = 0
+                return came
+            why = came.why
+            if retry < line.endpoint.retries:
+                await self._stop.sleep(delay_s(line.endpoint, retry, came))
         return self._failed(line, name, why)
 
     async def _once(self, line: _Line, key: str, path: str, body: dict[str, Any], may_use: Amount) -> Reply | Again:
@@ -154,8 +162,8 @@ class Asking:
             )
         return Reply(outcome="failed", error=f"no answer in {tries} tries; the last: {why}")
 
-    def _line(self, endpoint: Endpoint) -> _Line:
-        key = endpoint.model_dump_json()
+    def _line(self, name: str, endpoint: Endpoint) -> _Line:
+        key = (name, endpoint.model_dump_json())
         if key not in self._lines:
             secret = self._environ.get(endpoint.api_key_from.env) if endpoint.api_key_from else None
             self._lines[key] = _Line(endpoint, secret)
