@@ -62,7 +62,7 @@ def evidence_of(artifact: Artifact, folder: Path) -> Evidence:
         )
     mine = [one for one in report.candidates if run.artifact_of(one.name) == artifact.id]
     if not mine:
-        said = {name: run.artifact_of(name) or "did not say" for name in suite.targets}
+        said = {name: run.artifact_of(name) or "did not say" for name in suite.names}
         raise RefusedError(
             f"{folder} is no run of {artifact.id}",
             why=", ".join(f"{name}: {what}" for name, what in said.items()),

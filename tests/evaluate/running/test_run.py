@@ -251,7 +251,7 @@ def test_samples_are_asked_each_with_its_seed(house: House) -> None:
 def test_a_judge_is_paid_from_the_budget_and_asked_once(house: House) -> None:
     def judging(body: dict[str, Any]) -> Planted:
         if body["model"] == "judge":
-            first, second = question(body).split("<answer_b>")
+            first = question(body).split("<answer_b>")[0]
             return Planted("VERDICT: A" if "2" in first.split("<answer_a>")[1] else "VERDICT: B")
         return Planted("2")
 

@@ -1,7 +1,5 @@
 """`freehold evaluate [check] SUITE.yaml`."""
 
-import asyncio
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +9,10 @@ from freehold.core.cli.options import Format, FormatOption, OfflineOption, examp
 from freehold.core.cli.output import print_json, print_rows
 from freehold.core.errors import UserError
 from freehold.core.progress import hint
-from freehold.core.settings import Settings, load_settings
+from freehold.core.settings import load_settings
+from freehold.evaluate.cli.sitting import Sitting, run_suite, targets_of, tell_what_shows
 
 if TYPE_CHECKING:
-    from freehold.evaluate.running.run import Finished
     from freehold.evaluate.suite.loading import Loaded
 
 app = typer.Typer()
@@ -62,77 +60,26 @@ def evaluate(
         raise UserError(f"{' '.join(words)!r} is more than one suite", next_step="freehold evaluate [check] SUITE.yaml")
     if out and resume:
         raise UserError("--out makes a new run and --resume goes on with one", next_step="Leave one of them out.")
-    overrides = Overrides(_targets(target or []), budget_tokens, budget_money)
+    overrides = Overrides(targets_of(target or []), budget_tokens, budget_money)
     loaded = load_suite(Path(words[-1]), overrides, settings)
     if only_check:
         _show_check(loaded, words[-1], form)
     elif dry_run:
         _show_plan(loaded, form)
     else:
-        _run(loaded, words[-1], settings, out, resume, until_spent, no_cache, form)
-
-
-def _run(
-    loaded: "Loaded",
-    name: str,
-    settings: Settings,
-    out: Path | None,
-    resume: Path | None,
-    until_spent: bool,
-    no_cache: bool,
-    form: Format,
-) -> None:
-    from freehold.evaluate.cli.reporting import report_run
-    from freehold.evaluate.running.cache import Cache
-    from freehold.evaluate.running.folder import RunFolder
-    from freehold.evaluate.running.run import Options, run
-
-    root = settings.home / "evaluations"
-    stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
-    place = (
-        RunFolder.open(resume) if resume else RunFolder.create(out or root / "runs" / f"{loaded.suite.name}-{stamp}")
-    )
-    options = Options(None if no_cache else Cache(root / "cache"), until_spent)
-    _tell_what_shows(loaded)
-    hint(f"The run is in {place.path}.")
-    go_on = f"To go on: freehold evaluate {name} --resume {place.path}"
-    try:
-        finished = asyncio.run(run(loaded, place, options))
-    except asyncio.CancelledError as error:
-        hint(go_on)
-        raise KeyboardInterrupt from error
-    except BaseException:
-        if place.journal.is_file():
-            hint(go_on)
-        raise
-    _tell(finished, loaded, go_on)
-    if not finished.is_whole:
-        raise KeyboardInterrupt
-    report_run(place.path, form)
-
-
-def _tell(finished: "Finished", loaded: "Loaded", go_on: str) -> None:
-    outcomes = finished.outcomes
-    spent = f"{finished.spent.tokens:,} tokens"
-    if any(endpoint.prices for endpoint in loaded.suite.endpoints().values()):
-        spent += f", {finished.spent.money:.4f} {loaded.suite.currency}"
-    kept = f", {finished.from_cache} from earlier runs" if finished.from_cache else ""
-    hint(f"{outcomes['answered']} answered{kept}, {outcomes['refused']} refused, {outcomes['failed']} failed; {spent}.")
-    if outcomes["skipped"]:
-        hint(f"{outcomes['skipped']} skipped, as the budget was spent. {go_on} with a larger one.")
-    elif not finished.is_whole or outcomes["failed"]:
-        hint(go_on)
+        sitting = Sitting(out, resume, until_spent=until_spent, uses_cache=not no_cache)
+        run_suite(loaded, words[-1], settings, sitting, form)
 
 
 def _show_check(loaded: "Loaded", name: str, form: Format) -> None:
     suite = loaded.suite
-    facts = {"suite": suite.name, "prompts": len(loaded.prompts), "targets": list(suite.targets)}
+    facts = {"suite": suite.name, "prompts": len(loaded.prompts), "targets": list(suite.names)}
     if form is Format.JSON:
         print_json(facts | {"scorers": list(suite.scorers)})
         return
     print(
         f"{name} is right: {len(loaded.prompts)} prompts, {len(suite.scorers)} scorer(s), targets: "
-        f"{', '.join(suite.targets)}."
+        f"{', '.join(suite.names)}."
     )
 
 
@@ -157,29 +104,6 @@ def _show_plan(loaded: "Loaded", form: Format) -> None:
     hint(
         f"In all at most about {whole.tokens:,} tokens" + (f", {whole.money:.4f} {suite.currency}." if priced else ".")
     )
-    _tell_what_shows(loaded)
+    tell_what_shows(loaded)
     if suite.request.max_tokens is None:
         hint("Without request.maxTokens nobody knows how long answers get: where it is missing, prompts alone count.")
-
-
-def _tell_what_shows(loaded: "Loaded") -> None:
-    """Said before anybody pays: how small a difference so many prompts can show."""
-    from freehold.evaluate.statistics.power import EXPECTED_DISAGREEMENT, visible_difference
-
-    count = len(loaded.prompts)
-    hint(
-        f"{count} prompts show differences of {100 * visible_difference(count):.1f} points or more, four times in "
-        f"five, where {EXPECTED_DISAGREEMENT:.0%} of them come out differently; slices show larger ones only."
-    )
-
-
-def _targets(given: list[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        name, sign, url = text.partition("=")
-        if not (name and sign and url):
-            raise UserError(
-                f"--target {text} is no target", next_step="Write NAME=URL, as small=http://127.0.0.1:8000."
-            )
-        found[name] = url
-    return found

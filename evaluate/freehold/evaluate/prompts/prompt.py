@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from freehold.evaluate.targets.reply import Reply
+
 
 class TaskDocument(BaseModel):
     """What lm-evaluation-harness needs to score an answer."""
@@ -33,6 +35,8 @@ class Prompt(BaseModel):
     request: dict[str, Any] = Field(default_factory=dict)
     """Fields of the request for this prompt alone, by the API's names."""
     task: TaskDocument | None = None
+    replies: dict[str, Reply] = Field(default_factory=dict)
+    """What answered when it was recorded: `answer` for the client, `shadow:<model>` for a shadow."""
     origin: str = ""
     """Where it was read, for messages."""
 

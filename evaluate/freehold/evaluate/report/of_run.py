@@ -24,7 +24,7 @@ def report_of_run(folder: Path) -> Report | None:
     Raises UserError where targets have no prompt in common.
     """
     suite = suite_of_run(folder)
-    candidates = [name for name in suite.targets if name != suite.baseline]
+    candidates = [name for name in suite.names if name != suite.baseline]
     if suite.baseline is None or not candidates:
         return None
     answers = read_answers(folder)

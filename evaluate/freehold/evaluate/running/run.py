@@ -102,13 +102,21 @@ class _Runner:
 
     def order(self) -> list[Place]:
         """All answers that there will be: prompt by prompt, so that targets stay comparable wherever a run ends."""
-        numbers = range(self._suite.samples)
-        return [(p.id, number, name) for p, number, name in product(self._prompts, numbers, self._suite.targets)]
+        return [
+            (prompt.id, number, name)
+            for prompt, number in product(self._prompts, range(self._suite.samples))
+            for name in self._names(prompt, number)
+        ]
+
+    def _names(self, prompt: Prompt, number: int) -> list[str]:
+        """Of what answers this; a record holds one answer at most."""
+        recorded = self._suite.from_record.items() if number == 0 else ()
+        return [*self._suite.targets, *(name for name, one in recorded if one.source in prompt.replies)]
 
     async def work(self) -> None:
         """Raises the first error that ends the run, after the answers that were on their way."""
         # Twice as many as slots, so that a slow target leaves no other idle.
-        slots = max(target.concurrency for target in self._suite.targets.values())
+        slots = max((target.concurrency for target in self._suite.targets.values()), default=1)
         with self._progress:
             async with asyncio.TaskGroup() as group:
                 for _ in range(2 * slots):
@@ -129,17 +137,18 @@ class _Runner:
 
     def _groups(self) -> Iterator[tuple[Prompt, int]]:
         for prompt, number in product(self._prompts, range(self._suite.samples)):
-            if any((prompt.id, number, name) not in self._answers.done for name in self._suite.targets):
+            if any((prompt.id, number, name) not in self._answers.done for name in self._names(prompt, number)):
                 yield prompt, number
 
     async def _group(self, prompt: Prompt, number: int) -> None:
         """All targets' answers to one prompt; scored when all are there, since one may be held against another."""
-        asked = [self._ask(name, prompt, number) for name in self._suite.targets]
+        names = self._names(prompt, number)
+        asked = [self._ask(name, prompt, number) for name in names]
         came = await asyncio.gather(*asked, return_exceptions=True)
         for error in came:
             if isinstance(error, BaseException):
                 raise error
-        replies = dict(zip(self._suite.targets, came, strict=True))
+        replies = dict(zip(names, came, strict=True))
         there = {name: reply for name, reply in replies.items() if isinstance(reply, Reply)}
         for name, reply in replies.items():
             if (prompt.id, number, name) not in self._answers.done:
@@ -150,6 +159,8 @@ class _Runner:
 
     async def _ask(self, name: str, prompt: Prompt, number: int) -> Reply | None:
         """None when the budget is spent."""
+        if recorded := self._suite.from_record.get(name):
+            return prompt.replies[recorded.source]
         target = self._suite.targets[name]
         try:
             body = body_of(self._suite, target, prompt, number)
@@ -170,7 +181,7 @@ class _Runner:
                         scores[scorer_name] = await scorer.score(sample, self._asking)
             except (BudgetSpent, Unscorable):
                 return None
-        prices = self._suite.targets[name].prices
+        prices = (self._suite.targets.get(name) or self._suite.from_record[name]).prices
         return Answered(
             suite=self._suite.name,
             prompt=prompt.id,

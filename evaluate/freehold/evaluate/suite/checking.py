@@ -19,6 +19,7 @@ def problems_of(suite: Suite, prompts: Sequence[Prompt], settings: Settings, env
     return [
         *_targets(suite, settings, environ),
         *_scorers(suite),
+        *_records(suite, prompts),
         *_slices(suite, prompts),
         *_scoring(suite, prompts),
         *_budget(suite, prompts),
@@ -27,10 +28,13 @@ def problems_of(suite: Suite, prompts: Sequence[Prompt], settings: Settings, env
 
 def _targets(suite: Suite, settings: Settings, environ: Mapping[str, str]) -> list[str]:
     problems = []
-    if not suite.targets:
+    if not suite.names:
         problems.append("targets: there is nothing to ask; name one here, or with --target NAME=URL")
-    if suite.baseline and suite.baseline not in suite.targets:
-        problems.append(f"baseline: no target {suite.baseline}; there are {', '.join(suite.targets) or 'none'}")
+    if suite.baseline and suite.baseline not in suite.names:
+        problems.append(f"baseline: no target {suite.baseline}; there are {', '.join(suite.names) or 'none'}")
+    problems += [
+        f"fromRecord.{name}: a target of `targets` has this name" for name in suite.from_record.keys() & suite.targets
+    ]
     for place, endpoint in suite.endpoints().items():
         if endpoint.api_key_from and not environ.get(endpoint.api_key_from.env):
             problems.append(f"{place}.apiKeyFrom: the environment has no {endpoint.api_key_from.env}")
@@ -41,6 +45,16 @@ def _targets(suite: Suite, settings: Settings, environ: Mapping[str, str]) -> li
     return problems
 
 
+def _records(suite: Suite, prompts: Sequence[Prompt]) -> list[str]:
+    there = sorted({source for prompt in prompts for source in prompt.replies})
+    return [
+        f"fromRecord.{name}: no prompt was answered by {one.source}; there are {', '.join(there) or 'none'}, of "
+        "prompts that are `recorded` with `replay: true`"
+        for name, one in suite.from_record.items()
+        if prompts and one.source not in there
+    ]
+
+
 def _scorers(suite: Suite) -> list[str]:
     problems = []
     for name, scorer in suite.scorers.items():
@@ -49,8 +63,8 @@ def _scorers(suite: Suite) -> list[str]:
         if isinstance(scorer, Rubric):
             if suite.judge is None:
                 problems.append(f"scorers.{name}: a rubric needs a judge; name one under `judge`")
-            if scorer.against not in (EXPECTED, *suite.targets):
-                known = ", ".join([EXPECTED, *suite.targets])
+            if scorer.against not in (EXPECTED, *suite.names):
+                known = ", ".join([EXPECTED, *suite.names])
                 problems.append(f"scorers.{name}.against: no target {scorer.against}; there are {known}")
     return problems
 

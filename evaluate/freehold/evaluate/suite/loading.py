@@ -47,7 +47,13 @@ def load_suite(
     path: Path, overrides: Overrides, settings: Settings, environ: Mapping[str, str] | None = None
 ) -> Loaded:
     """Read a suite. Raises ConfigError with every problem at once, each with its path or line."""
-    data = _overridden(_read(path), overrides)
+    return load_data(_overridden(_read(path), overrides), path.parent, str(path), settings, environ)
+
+
+def load_data(
+    data: Any, folder: Path, origin: str, settings: Settings, environ: Mapping[str, str] | None = None
+) -> Loaded:
+    """A suite that was put together elsewhere; its relative paths begin at `folder`. Raises ConfigError."""
     problems: list[str] = []
     suite: Suite | None = None
     try:
@@ -55,14 +61,14 @@ def load_suite(
     except ValidationError as error:
         problems += [_place(item) for item in error.errors()]
     sources = list(enumerate(suite.prompts)) if suite else _sources(data)
-    placed = [(f"prompts.{index}", from_folder(source, path.parent)) for index, source in sources]
+    placed = [(f"prompts.{index}", from_folder(source, folder)) for index, source in sources]
     seed = data.get("seed", 0) if isinstance(data, dict) else 0
     prompts = collect(placed, seed if isinstance(seed, int) else 0, settings, problems)
     if suite:
         suite = suite.model_copy(update={"prompts": tuple(source for _, source in placed)})
         problems += problems_of(suite, prompts, settings, os.environ if environ is None else environ)
     if problems or suite is None:
-        raise ConfigError(f"{path} cannot be run", problems, next_step="The schema: docs/evaluate.md.")
+        raise ConfigError(f"{origin} cannot be run", problems, next_step="The schema: docs/evaluate.md.")
     return Loaded(suite, tuple(prompts))
 
 

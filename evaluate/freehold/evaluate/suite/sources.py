@@ -34,6 +34,8 @@ class RecordedPrompts(_Source):
     """First day (UTC)."""
     until: date | None = None
     """Last day (UTC)."""
+    replay: bool = False
+    """Each with the parameters that the client sent, and with what answered it then, for targets `fromRecord`."""
 
 
 class TaskPrompts(_Source):

@@ -8,7 +8,7 @@ from freehold.core.config import ConfigModel
 from freehold.evaluate.scorers.registry import AnyScorer
 from freehold.evaluate.suite.request import RequestParameters
 from freehold.evaluate.suite.sources import PromptSource
-from freehold.evaluate.targets.endpoint import Endpoint
+from freehold.evaluate.targets.endpoint import Endpoint, Prices
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What a suite, a scorer or a target may be called."""
@@ -21,6 +21,15 @@ class Target(Endpoint):
 
     request: RequestParameters = RequestParameters()
     """Wins over the suite's and the prompt's, for this target."""
+
+
+class RecordedTarget(ConfigModel):
+    """What answered when the prompts were recorded. It is not asked again."""
+
+    source: str = Field(default="answer", pattern=r"^(answer|shadow:.+)$")
+    """`answer` is what the client got, `shadow:<model>` what that model said to the gateway's copy."""
+    prices: Prices | None = None
+    """What its tokens cost."""
 
 
 class Budget(ConfigModel):
@@ -48,6 +57,8 @@ class Suite(ConfigModel):
     """Which slices the tables show; none is every one that prompts name."""
     targets: dict[Name, Target] = Field(default_factory=dict)
     """What is asked; `--target` adds to them."""
+    from_record: dict[Name, RecordedTarget] = Field(default_factory=dict)
+    """What is not asked but read from the record, beside prompts with `replay`."""
     baseline: Name | None = None
     """The target that the others would replace; with one, a run ends with a verdict and a report."""
     margin: float = Field(default=0.03, gt=0, lt=1)
@@ -62,6 +73,11 @@ class Suite(ConfigModel):
     """Of every price and amount (ISO 4217)."""
     seed: int = Field(default=0, ge=0)
     """Of the order of prompts, and of which ones a `limit` takes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all targets."""
+        return (*self.targets, *self.from_record)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """All that a run may ask, by the place where it is written."""
