@@ -241,6 +241,14 @@ def test_scoring_anew_asks_nothing(house: House) -> None:
     assert mean_rows(house.answers())[0]["score"] == 1.0
 
 
+def test_scoring_anew_needs_no_budget(house: House) -> None:
+    house.run(budget={"tokens": 320}, until_spent=True)
+    asked = len(house.stub.asked)
+    assert asked == 20
+    finished = house.run(budget={"tokens": 320}, scorers={"any": {"kind": "regex", "pattern": "."}})
+    assert (finished.outcomes, len(house.stub.asked)) == ({"answered": 20}, asked)
+
+
 def test_samples_are_asked_each_with_its_seed(house: House) -> None:
     house.lines = SUMS[:1]
     house.run(samples=3, request={"maxTokens": 16, "seed": 5, "temperature": 1})
@@ -251,8 +259,8 @@ def test_samples_are_asked_each_with_its_seed(house: House) -> None:
 def test_a_judge_is_paid_from_the_budget_and_asked_once(house: House) -> None:
     def judging(body: dict[str, Any]) -> Planted:
         if body["model"] == "judge":
-            first = question(body).split("<answer_b>")[0]
-            return Planted("VERDICT: A" if "2" in first.split("<answer_a>")[1] else "VERDICT: B")
+            stands_first = question(body).split("<answer_b>")[0].split("<answer_a>")[1]
+            return Planted("VERDICT: A" if "2" in stands_first else "VERDICT: B")
         return Planted("2")
 
     house.lines = [{"prompt": "1 + 1", "expected": "two", "id": "x"}]

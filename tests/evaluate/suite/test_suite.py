@@ -12,8 +12,10 @@ from fixtures.recordings import recorded
 from freehold.core.errors import ConfigError, NotFoundError
 from freehold.core.recording import RecordingStore
 from freehold.core.settings import Settings
+from freehold.evaluate.scorers.registry import SCORERS
 from freehold.evaluate.suite.bodies import body_of
 from freehold.evaluate.suite.loading import Loaded, Overrides, load_suite
+from freehold.evaluate.suite.suite import Suite
 
 ASKED = [{"prompt": "1 + 1", "expected": "2"}, {"prompt": "1 + 2", "expected": "3"}]
 TARGETS = {"a": {"baseUrl": "http://127.0.0.1:1/v1", "model": "m"}}
@@ -210,6 +212,20 @@ def test_recorded_days_without_traffic_are_told(tmp_path: Path) -> None:
     source = {"recorded": "support", "since": "2026-03-02"}
     path = write_suite(tmp_path, [], targets=TARGETS, prompts=[source])
     assert problems(path, tmp_path) == ["prompts.0: there is no prompt in it"]
+
+
+def test_the_suite_of_the_manual_is_right() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluate.md").read_text()
+    suite = Suite.model_validate(yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]))
+    assert set(suite.targets) == {"small", "closed"}
+
+
+def test_every_scorer_and_option_is_in_the_manual() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluate.md").read_text()
+    for kind, scorer in SCORERS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{kind}` |")]
+        options = {field.alias for field in scorer.model_fields.values()} - {"kind", "only"}
+        assert [option for option in options if f"`{option}`" not in row] == [], kind
 
 
 def test_a_suite_names_no_secret(tmp_path: Path) -> None:

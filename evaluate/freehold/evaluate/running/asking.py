@@ -11,7 +11,7 @@ import httpx
 from freehold.core.errors import FreeholdError, RemoteError
 from freehold.core.progress import hint
 from freehold.evaluate.running.cache import Cache, content_key
-from freehold.evaluate.running.journal import Journal
+from freehold.evaluate.running.journal import Journal, exchange_key
 from freehold.evaluate.running.spending import Spending
 from freehold.evaluate.running.stopping import Stop
 from freehold.evaluate.targets.amounts import Amount, at_most, used
@@ -73,7 +73,7 @@ class Asking:
 
     async def reply(self, name: str, endpoint: Endpoint, path: str, body: dict[str, Any], *, sample: int = 0) -> Reply:
         """What comes of asking, or came of it before. Raises BudgetSpent, Stopped, and RemoteError to end the run."""
-        key = content_key(name, path, body, sample)
+        key = exchange_key(name, path, body, sample)
         async with self._turns[key]:
             if known := self._journal.reply(key):
                 return known

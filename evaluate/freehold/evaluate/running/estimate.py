@@ -1,10 +1,13 @@
 """What a run may use at most, before it starts."""
 
 from collections.abc import Sequence
+from itertools import product
+from typing import Any, Protocol
 
 from freehold.core.errors import RefusedError
 from freehold.evaluate.prompts.prompt import Prompt
 from freehold.evaluate.running.spending import fits
+from freehold.evaluate.scorers.scorer import Extra
 from freehold.evaluate.suite.bodies import body_of
 from freehold.evaluate.suite.suite import Suite
 from freehold.evaluate.targets.amounts import Amount, at_most, longest_answer
@@ -13,25 +16,52 @@ SCORING = "(scoring)"
 """Whose share the judge's and the embeddings' is."""
 
 
-def estimate(suite: Suite, prompts: Sequence[Prompt]) -> dict[str, Amount]:
+class Known(Protocol):
+    """What an earlier sitting leaves nothing to pay for."""
+
+    def is_asked(self, name: str, body: dict[str, Any], sample: int) -> bool:
+        """Whether the target's answer is there."""
+        ...
+
+    def is_scored(self, prompt: Prompt, sample: int, name: str) -> bool:
+        """Whether its scores are."""
+        ...
+
+
+class Nothing:
+    """Satisfies `Known`, for a run that has not begun."""
+
+    def is_asked(self, name: str, body: dict[str, Any], sample: int) -> bool:
+        return False
+
+    def is_scored(self, prompt: Prompt, sample: int, name: str) -> bool:
+        return False
+
+
+def estimate(suite: Suite, prompts: Sequence[Prompt], known: Known | None = None) -> dict[str, Amount]:
     """By target, and for scoring. An answer without `maxTokens` counts nothing: nobody knows how long it gets."""
+    known = known or Nothing()
     found = {name: Amount() for name in suite.targets}
     scoring = Amount()
-    for prompt in prompts:
-        applying = [scorer for scorer in suite.scorers.values() if scorer.applies(prompt)]
-        for name, target in suite.targets.items():
-            body = body_of(suite, target, prompt, 0)
-            found[name] += at_most(body, target.prices).times(suite.samples)
-            for scorer in applying:
-                for extra in scorer.extras(prompt, longest_answer(body) or 0, suite.judge):
-                    scoring += at_most(extra.body, extra.endpoint.prices).times(suite.samples)
+    for prompt, sample, name in product(prompts, range(suite.samples), suite.targets):
+        body = body_of(suite, suite.targets[name], prompt, sample)
+        if not known.is_asked(name, body, sample):
+            found[name] += at_most(body, suite.targets[name].prices)
+        if not known.is_scored(prompt, sample, name):
+            for extra in _extras(suite, prompt, longest_answer(body) or 0):
+                scoring += at_most(extra.body, extra.endpoint.prices)
     return found | ({SCORING: scoring} if scoring != Amount() else {})
+
+
+def _extras(suite: Suite, prompt: Prompt, answer_tokens: int) -> list[Extra]:
+    applying = [scorer for scorer in suite.scorers.values() if scorer.applies(prompt)]
+    return [extra for scorer in applying for extra in scorer.extras(prompt, answer_tokens, suite.judge)]
 
 
 def require_within(suite: Suite, expected: Amount, spent: Amount) -> None:
     """Raises RefusedError where a run may use more than it is allowed to, what it has spent before included."""
     whole = spent + expected
-    if fits(whole, suite.budget):
+    if expected == Amount() or fits(whole, suite.budget):
         return
     caps = suite.budget
     both = [

@@ -8,9 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from freehold.evaluate.running.cache import content_key
 from freehold.evaluate.running.lines import LineFile, read_lines
 from freehold.evaluate.targets.amounts import Amount
 from freehold.evaluate.targets.reply import Reply
+
+
+def exchange_key(name: str, path: str, body: dict[str, Any], sample: int) -> str:
+    """What an exchange is called in a run: by who is asked and what, but not where, which may change."""
+    return content_key(name, path, body, sample)
 
 
 class Journal:

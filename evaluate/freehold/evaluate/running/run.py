@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 from freehold.core.counter import Counter
 from freehold.core.errors import FreeholdError
@@ -16,7 +17,7 @@ from freehold.evaluate.running.asking import Asking
 from freehold.evaluate.running.cache import Cache
 from freehold.evaluate.running.estimate import estimate, require_within
 from freehold.evaluate.running.folder import RunFolder
-from freehold.evaluate.running.journal import Journal
+from freehold.evaluate.running.journal import Journal, exchange_key
 from freehold.evaluate.running.spending import BudgetSpent, Spending
 from freehold.evaluate.running.stopping import Stop, Stopped, interruptible
 from freehold.evaluate.scorers.scorer import Sample, Unscorable
@@ -79,9 +80,22 @@ async def run(loaded: Loaded, folder: RunFolder, options: Options) -> Finished:
 
 
 def _require_budget(loaded: Loaded, journal: Journal, answers: Answers) -> None:
-    done = {prompt for prompt, _, _ in answers.done}
-    left = [prompt for prompt in loaded.prompts if prompt.id not in done]
-    require_within(loaded.suite, sum(estimate(loaded.suite, left).values(), Amount()), journal.spent)
+    expected = estimate(loaded.suite, loaded.prompts, _Known(journal, answers))
+    require_within(loaded.suite, sum(expected.values(), Amount()), journal.spent)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is in the run's folder."""
+
+    journal: Journal
+    answers: Answers
+
+    def is_asked(self, name: str, body: dict[str, Any], sample: int) -> bool:
+        return self.journal.reply(exchange_key(name, CHAT, body, sample)) is not None
+
+    def is_scored(self, prompt: Prompt, sample: int, name: str) -> bool:
+        return (prompt.id, sample, name) in self.answers.done
 
 
 class _Runner:
