@@ -1,1 +1,1 @@
-"""Evaluation: suites, replay, judge, report. The verb is not written yet."""
+"""Evaluation: suites, replay, judge, report. Written so far: `scan`."""

@@ -45,18 +45,38 @@ def candidates(
     `demand.precision` is not heeded: each is tried at its own, then at those of its variants.
     """
     found: list[Candidate] = []
+    fitting, passed = suited(closed_name, closed, manifests)
+    for each in fitting:
+        made = _widest(each.manifest, gpus, demand, load, gpu_hour, closed)
+        if isinstance(made, Plan):
+            found.append(Candidate(made, each.named))
+        else:
+            passed.append(made)
+    return sorted(found, key=lambda each: (not each.named, -each.plan.subject.parts.served.elements)), passed
+
+
+@dataclass(frozen=True)
+class Suited:
+    """One that could do a closed model's work, on whatever GPUs."""
+
+    manifest: ModelManifest
+    named: bool
+    """Its publisher holds it against the closed model."""
+
+
+def suited(
+    closed_name: str, closed: ClosedModel | None, manifests: Iterable[ModelManifest]
+) -> tuple[list[Suited], list[PassedOver]]:
+    """Those whose publishers name the closed model and those that can all it can; and why others cannot."""
+    found: list[Suited] = []
     passed: list[PassedOver] = []
     for manifest in manifests:
         named = closed_name in {each.model for each in manifest.replaces}
         if not named and (lack := _lack(manifest, closed)):
             passed.append(PassedOver(manifest.id, lack))
-            continue
-        made = _widest(manifest, gpus, demand, load, gpu_hour, closed)
-        if isinstance(made, Plan):
-            found.append(Candidate(made, named))
         else:
-            passed.append(made)
-    return sorted(found, key=lambda each: (not each.named, -each.plan.subject.parts.served.elements)), passed
+            found.append(Suited(manifest, named))
+    return found, passed
 
 
 def _widest(
