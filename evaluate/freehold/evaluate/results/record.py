@@ -32,6 +32,8 @@ class Score(_Line):
     """1 is right; between the two lies what a rubric or a similarity says."""
     why: str = ""
     """One line for who reads the report: what was expected, and what came."""
+    details: dict[str, str] = Field(default_factory=dict)
+    """What a scorer has to say besides: a judge's two verdicts, which its agreement is counted from."""
 
 
 class Answered(_Line):

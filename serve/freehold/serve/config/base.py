@@ -2,43 +2,20 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
+from freehold.core.config import ConfigModel, SecretRef, problem_text, without_version
 from freehold.core.errors import ConfigError, NotFoundError
+
+__all__ = ["NAME", "UPSTREAM_NAME", "ConfigModel", "SecretRef", "problem_of", "read_yaml", "without_version"]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 """What a model or a route may be called."""
 UPSTREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What an upstream may be called; a slash ends it where a route names its model."""
-
-
-class ConfigModel(BaseModel):
-    """Frozen, strict about unknown keys, camelCase outside."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
-    )
-
-
-class SecretRef(ConfigModel):
-    """A secret by reference; its value is never written into a config file."""
-
-    env: str
-    """Name of the environment variable that holds it."""
-
-
-def without_version(url: str) -> str:
-    """A base URL that ends before `/v1`. Raises ValueError on one that names no host."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError("it names no host")
-    if parts.port == 0:  # reading `port` raises ValueError on one that is no port
-        raise ValueError("port 0 is no port")
-    return url.rstrip("/").removesuffix("/v1")
+_TAGS = frozenset({"process", "remote", "[key]"})
+"""Of the union of engines; no part of a path in the file."""
 
 
 def read_yaml(path: Path, next_step: str) -> Any:
@@ -53,8 +30,4 @@ def read_yaml(path: Path, next_step: str) -> Any:
 
 def problem_of(item: Any) -> str:
     """One of pydantic's errors as a line: its path in the file, and what is wrong there."""
-    place = ".".join(str(part) for part in item["loc"] if part not in ("process", "remote", "[key]")) or "(top level)"
-    if item["type"] == "extra_forbidden":
-        return f"{place}: unknown key"
-    given = "" if item["type"] == "missing" or isinstance(item["input"], dict) else f" (given {item['input']!r})"
-    return f"{place}: {item['msg'][0].lower()}{item['msg'][1:]}{given}"
+    return problem_text(item, tags=_TAGS)

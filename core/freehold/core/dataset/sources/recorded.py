@@ -3,14 +3,17 @@
 import os
 import pwd
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 from freehold.core.dataset.examples import Origin
 from freehold.core.dataset.problems import Findings
 from freehold.core.dataset.sources.source import Row, ignore
 from freehold.core.errors import UserError
-from freehold.core.recording import Filter, RecordingStore, as_chat, parse_day
+from freehold.core.recording import Filter, RecordedExchange, RecordingStore, as_chat, parse_day
+from freehold.core.recording.format import Kind
 
 
 class Recorded:
@@ -25,19 +28,26 @@ class Recorded:
 
     def rows(self, advance: Callable[[int], None] = ignore) -> Iterator[Row]:
         """Records that teach something; how many do not is a warning of the last row."""
+        for findings, _, chat in self.exchanges():
+            yield findings, chat
+
+    def exchanges(
+        self, kind: Kind = "answer"
+    ) -> Iterator[tuple[Findings, RecordedExchange | None, dict[str, Any] | None]]:
+        """The same with the whole record; of kind `shadow`, what candidates said to copies."""
         taught = 0
-        reading = self._store.export(_reader(), self._wanted)
+        reading = self._store.export(_reader(), replace(self._wanted, kind=kind))
         for number, exchange in enumerate(reading, start=1):
             chat = as_chat(exchange)
             if chat is not None:
                 taught += 1
-                yield Findings(Origin(self.name, number)), chat
+                yield Findings(Origin(self.name, number)), exchange, chat
         left_out = reading.count - taught + reading.skipped
         if left_out:
             findings = Findings(Origin(self.name, reading.count))
             why = "errors, torn answers, media that were not kept, or no chat"
             findings.warning("left_out", f"{left_out} of {reading.count} records are left out: {why}")
-            yield findings, None
+            yield findings, None, None
 
 
 def _filter(name: str) -> Filter:

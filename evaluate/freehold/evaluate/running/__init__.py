@@ -1,0 +1,1 @@
+"""One run of a suite: its folder, its journal, its budget, its order."""

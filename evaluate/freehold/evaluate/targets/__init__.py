@@ -1,0 +1,1 @@
+"""Asking an OpenAI-compatible endpoint, and what came of it."""
