@@ -44,7 +44,7 @@ Helpers that return structures return JSON; read them with `fromJson`.
 {{- $deployment := get (include "freehold.effective" . | fromJson) "deployment" -}}
 {{- $models := dict -}}
 {{- range $name, $model := $deployment.models -}}
-{{- if eq "process" (($model).engine | default dict).kind | default "process" -}}
+{{- if eq "process" ((($model).engine | default dict).kind | default "process") -}}
 {{- $_ := set $models $name ($model | default dict) -}}
 {{- end -}}
 {{- end -}}
@@ -68,9 +68,9 @@ Helpers that return structures return JSON; read them with `fromJson`.
 
 {{/* Names of artifacts that a model needs: its own and its adapters'. */}}
 {{- define "freehold.model.artifacts" -}}
-{{- $names := list .artifact -}}
+{{- $names := list (.artifact | default "") -}}
 {{- range $name, $adapter := .adapters -}}
-{{- $names = append $names $adapter.artifact -}}
+{{- $names = append $names ($adapter.artifact | default "") -}}
 {{- end -}}
 {{- toJson $names -}}
 {{- end -}}
