@@ -8,6 +8,7 @@ What cannot work is refused before anything is installed, with the fix.
 {{- end -}}
 
 {{- define "freehold.checks" -}}
+{{- include "freehold.checks.blocks" . -}}
 {{- include "freehold.checks.names" . -}}
 {{- include "freehold.checks.database" . -}}
 {{- include "freehold.checks.secrets" . -}}
@@ -24,6 +25,32 @@ What cannot work is refused before anything is installed, with the fix.
 {{- end -}}
 {{- range $name, $job := .Values.jobs -}}
 {{- include "freehold.checks.job" (dict "root" $ "name" $name "job" (include "freehold.job.settings" (dict "root" $ "job" $job) | fromJson)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `null` removes a block, defaults and all; there is no chart without these. */}}
+{{- define "freehold.checks.blocks" -}}
+{{- range $path := list
+  "global" "images" "images.toolkit" "images.engine" "images.ray" "images.jobs" "engineDefaults"
+  "engineDefaults.accelerator" "engineDefaults.multiNode" "engineDefaults.autoscaling"
+  "engineDefaults.autoscaling.metrics" "engineDefaults.podDisruptionBudget" "engineDefaults.prepare"
+  "engineDefaults.attendant" "acceleratorProfiles" "hub" "hfToken" "hfToken.existingSecret" "store" "store.volume"
+  "store.pull" "database" "database.existingSecret" "database.sqlite" "gateway" "gateway.adminKey"
+  "gateway.adminKey.existingSecret" "gateway.data" "gateway.autoscaling" "gateway.podDisruptionBudget"
+  "gateway.service" "gateway.ingress" "gateway.httpRoute" "mirror" "mirror.token" "mirror.token.existingSecret"
+  "jobDefaults" "jobDefaults.accelerator" "monitoring" "monitoring.serviceMonitor" "monitoring.rules"
+  "monitoring.rules.thresholds" "monitoring.dashboards" "networkPolicy" "networkPolicy.gateway"
+  "networkPolicy.monitoring" "networkPolicy.dns" "networkPolicy.upstreams" "networkPolicy.hub"
+  "networkPolicy.database" "serviceAccount" "podSecurity" "tests" "tests.key" "tests.key.existingSecret" -}}
+{{- $place := $.Values -}}
+{{- range splitList "." $path -}}
+{{- $place = get ($place | default dict) . -}}
+{{- end -}}
+{{- if not (kindIs "map" $place) -}}
+{{- include "freehold.refuse" (dict
+  "problem" (printf "%s was set to null." $path)
+  "fix" "Leave it out to keep its defaults, or set keys in it.") -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -65,7 +92,7 @@ What cannot work is refused before anything is installed, with the fix.
 {{- $effective := include "freehold.effective" . | fromJson -}}
 {{- if and (not (include "freehold.isSqlite" .)) (not $gateway.data.existingClaim) -}}
 {{- range $name, $route := $effective.deployment.routes -}}
-{{- if $route.record -}}
+{{- if kindIs "map" $route.record -}}
 {{- include "freehold.refuse" (dict
   "problem" (printf "deployment.routes.%s.record: recordings would be lost with the gateway's pod." $name)
   "fix" "Set gateway.data.existingClaim to a claim (ReadWriteMany with several gateways), or remove `record`.") -}}

@@ -9,14 +9,17 @@ labels:
   {{- include "freehold.labels" (dict "root" .root "component" .component) | nindent 2 }}
 {{- end -}}
 
+{{/* No peers mean nowhere: an empty `to` in a policy would be everywhere. */}}
 {{- define "freehold.policy.dns" -}}
+{{- with .Values.networkPolicy.dns.to }}
 - to:
-    {{- toYaml .Values.networkPolicy.dns.to | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
   ports:
-    {{- range .Values.networkPolicy.dns.ports }}
+    {{- range $.Values.networkPolicy.dns.ports }}
     - {port: {{ int . }}, protocol: UDP}
     - {port: {{ int . }}, protocol: TCP}
     {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Pods of one component of this release, as a peer. */}}
@@ -39,7 +42,7 @@ labels:
 
 {{/* Pulls may reach a hub: nothing at all where nothing may leave and no hub of one's own is named. */}}
 {{- define "freehold.policy.hub" -}}
-{{- if or (not .Values.airGapped) .Values.hub.endpoint }}
+{{- if and .Values.networkPolicy.hub.to (or (not .Values.airGapped) .Values.hub.endpoint) }}
 - to:
     {{- toYaml .Values.networkPolicy.hub.to | nindent 4 }}
   ports:
