@@ -258,12 +258,17 @@ def test_a_secret_reaches_the_gateway_by_reference(chart: Packaged) -> None:
     assert env["FREEHOLD_ADMIN_KEY"] == {"name": "freehold-admin", "key": "key"}
 
 
-def test_adapters_may_be_loaded_only_where_they_are_asked_for(chart: Packaged) -> None:
-    def variables(name: str) -> list[bool]:
-        return [
-            "VLLM_ALLOW_RUNTIME_LORA_UPDATING" in {one["name"] for one in container["env"]}
-            for _, _, container in engines(chart.render(name).objects)
-        ]
 
-    assert variables("adapters") == [True, True]
-    assert variables("minimal") == [False]
+def test_an_engine_starts_from_what_was_prepared(chart: Packaged) -> None:
+    def command(name: str, container: str) -> list[str]:
+        _, pod, engine = next(engines(chart.render(name).objects))
+        found = {each["name"]: each for each in (*pod["spec"]["initContainers"], engine)}
+        return list(found[container]["command"])
+
+    written = command("minimal", "prepare")
+    path = written[written.index("--to") + 1]
+    assert f". {path.removesuffix('.yaml')}.env; exec vllm serve --config {path}" in command("minimal", "engine")[2]
+    assert written[written.index("--engine-version") + 1] == "0.32.0"
+    told = command("minimal", "attendant")
+    assert told[told.index("--engine-version") + 1] == "0.32.0"
+    assert ("--cpu" in written, "--cpu" in command("cpu-only", "prepare")) == (False, True)

@@ -46,6 +46,11 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
     ),
     "a test of no model": (with_model(tests={"model": "gpt"}), 'tests.model: there is no model or route "gpt"', "qwen3-8b"),
     "tuning": (with_model(deployment={"tuning": {"models": ["qwen3-8b"]}}), "deployment.tuning", "jobs"),
+    "workers of a gateway": (
+        with_model(deployment={"gateway": {"workers": 2}}),
+        "deployment.gateway.workers: a gateway in a cluster is one process",
+        "gateway.replicas",
+    ),
     "two gateways on SQLite": (
         with_model(gateway={"replicas": 2}),
         "several gateways cannot share SQLite",

@@ -70,6 +70,11 @@ What cannot work is refused before anything is installed, with the fix.
   "problem" (printf "tests.model: there is no model or route %q." .Values.tests.model)
   "fix" (printf "Models: %s." (keys $effective.deployment.models | sortAlpha | join ", "))) -}}
 {{- end -}}
+{{- if gt (($effective.deployment.gateway | default dict).workers | default 1 | int) 1 -}}
+{{- include "freehold.refuse" (dict
+  "problem" "deployment.gateway.workers: a gateway in a cluster is one process."
+  "fix" "Remove it, and set gateway.replicas.") -}}
+{{- end -}}
 {{- if $effective.deployment.tuning -}}
 {{- include "freehold.refuse" (dict
   "problem" "deployment.tuning: a gateway in a cluster has no GPU to tune on, so the chart does not offer fine-tuning through the API."
@@ -217,7 +222,7 @@ What cannot work is refused before anything is installed, with the fix.
 {{- end -}}
 {{- $parallel := (.served.engine | default dict).tensorParallel | default 1 | int -}}
 {{- $held := mul (.settings.accelerator.count | int) (eq .settings.multiNode.kind "none" | ternary 1 (.settings.multiNode.size | int)) | int -}}
-{{- if and (ne .settings.accelerator.profile "cpu") (gt $parallel $held) -}}
+{{- if and (not (include "freehold.engine.isCpu" .)) (gt $parallel $held) -}}
 {{- include "freehold.refuse" (dict
   "problem" (printf "deployment.models.%s.engine.tensorParallel is %d, and the engine would hold %d accelerators." .model $parallel $held)
   "fix" (printf "Set engines.%s.accelerator.count=%d (or multiNode.size)." .model $parallel)) -}}

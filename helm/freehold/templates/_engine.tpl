@@ -84,6 +84,12 @@ volumes:
     - /run/freehold/engine.yaml
     - --wait-s
     - {{ mul .settings.waitMinutes 60 | quote }}
+    {{- if include "freehold.engine.isCpu" . }}
+    - --cpu
+    {{- end }}
+    {{- if not .settings.prepare.verify }}
+    - --no-verify
+    {{- end }}
   env:
     {{- include "freehold.engine.toolkitEnv" . | nindent 4 }}
   securityContext:
@@ -95,6 +101,9 @@ volumes:
     # It takes the store's locks.
     - name: store
       mountPath: /var/lib/freehold
+    {{- with .settings.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end -}}
 
 {{- define "freehold.engine.attendant" -}}
@@ -113,6 +122,8 @@ volumes:
     - http://127.0.0.1:8000
     - --listen
     - 0.0.0.0:8001
+    - --engine-version
+    - {{ include "freehold.engine.version" . | quote }}
   ports:
     - name: attendant
       containerPort: 8001
@@ -242,30 +253,20 @@ volumes:
 {{- toYaml $resources -}}
 {{- end -}}
 
+{{/* Folders that a read-only image has not, and a user that it does not know. All else comes from `prepare`. */}}
 {{- define "freehold.engine.env" -}}
-{{- $process := .served.engine | default dict -}}
 {{- $variables := dict
   "HOME" "/cache" "USER" "freehold" "LOGNAME" "freehold" "TMPDIR" "/tmp"
   "XDG_CACHE_HOME" "/cache/xdg" "XDG_CONFIG_HOME" "/cache/config" "HF_HOME" "/cache/huggingface"
   "VLLM_CACHE_ROOT" "/cache/vllm" "VLLM_CONFIG_ROOT" "/cache/config/vllm"
   "TRITON_CACHE_DIR" "/cache/triton" "TORCHINDUCTOR_CACHE_DIR" "/cache/torchinductor"
-  "FLASHINFER_WORKSPACE_BASE" "/cache" "NUMBA_CACHE_DIR" "/cache/numba" "CUDA_CACHE_PATH" "/cache/cuda"
-  "HF_HUB_OFFLINE" "1" "TRANSFORMERS_OFFLINE" "1" "VLLM_NO_USAGE_STATS" "1" "DO_NOT_TRACK" "1"
-  "VLLM_HTTP_TIMEOUT_KEEP_ALIVE" "75" "VLLM_LOGGING_COLOR" "0" "VLLM_MEDIA_URL_ALLOW_REDIRECTS" "0" "PYTHONUNBUFFERED" "1" -}}
-{{- if kindIs "map" .served.adapters -}}
-{{- $_ := set $variables "VLLM_ALLOW_RUNTIME_LORA_UPDATING" "1" -}}
-{{- end -}}
-{{- if eq .settings.accelerator.profile "cpu" -}}
-{{- $_ := set $variables "VLLM_CPU_KVCACHE_SPACE" ($process.cpuKvCacheGib | default 1 | int | toString) -}}
-{{- end -}}
+  "FLASHINFER_WORKSPACE_BASE" "/cache" "NUMBA_CACHE_DIR" "/cache/numba" "CUDA_CACHE_PATH" "/cache/cuda" -}}
 {{- if eq .settings.multiNode.kind "rayService" -}}
 {{- $_ := set $variables "PYTHONPATH" "/etc/freehold/ray" -}}
 {{- $_ := set $variables "FREEHOLD_SHUTDOWN_TIMEOUT_S" (.settings.drainSeconds | int | toString) -}}
 {{- end -}}
-{{- range $layer := list (.settings.profile.env | default dict) ($process.env | default dict) -}}
-{{- range $name, $value := $layer -}}
+{{- range $name, $value := .settings.profile.env -}}
 {{- $_ := set $variables $name ($value | toString) -}}
-{{- end -}}
 {{- end -}}
 {{- range $name, $value := $variables }}
 - name: {{ $name }}
@@ -274,6 +275,14 @@ volumes:
 {{- with .settings.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Whether the engine works without an accelerator: its profile names no resource, slice or claim. */}}
+{{- define "freehold.engine.isCpu" -}}
+{{- $accelerator := .settings.accelerator -}}
+{{- if not (or $accelerator.resource .settings.profile.resource (has $accelerator.profile (list "mig" "dra"))) -}}
+true
+{{- end -}}
 {{- end -}}
 
 {{- define "freehold.engine.volumes" -}}

@@ -18,10 +18,11 @@ ports:
     containerPort: 8002
 {{- else -}}
 command:
+  - sh
+  - -c
+  # Variables first, which `prepare` wrote beside the config.
+  - . /run/freehold/engine.env; exec vllm serve --config /run/freehold/engine.yaml "$@"
   - vllm
-  - serve
-  - --config
-  - /run/freehold/engine.yaml
   # On SIGTERM running requests end first, for at most so many seconds.
   - --shutdown-timeout
   - {{ .settings.drainSeconds | int | quote }}

@@ -1,7 +1,7 @@
 """vLLM over several machines, as the one deployment of a Ray Serve application.
 
 KubeRay makes the Ray cluster and watches this application; vLLM itself listens on port 8000 of the head, configured by
-the file that `freehold engine prepare` wrote there. Its workers are placed on the cluster by vLLM's Ray executor.
+the files that `freehold engine prepare` wrote there. Its workers are placed on the cluster by vLLM's Ray executor.
 """
 
 import os
@@ -12,13 +12,11 @@ import urllib.request
 
 from ray import serve
 
-CONFIG = "/run/freehold/engine.yaml"
+START = '. /run/freehold/engine.env; exec vllm serve --config /run/freehold/engine.yaml "$@"'
 HEALTH = "http://127.0.0.1:8000/health"
 DRAIN_S = int(os.environ.get("FREEHOLD_SHUTDOWN_TIMEOUT_S", "600"))
-COMMAND = (
-    *("vllm", "serve", "--config", CONFIG),
-    *("--distributed-executor-backend", "ray", "--shutdown-timeout", str(DRAIN_S)),
-)
+OPTIONS = ("--distributed-executor-backend", "ray", "--shutdown-timeout", str(DRAIN_S))
+COMMAND = ("sh", "-c", START, "vllm", *OPTIONS)
 POLL_S = 2.0
 
 
