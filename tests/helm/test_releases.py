@@ -98,7 +98,7 @@ def test_a_models_own_change_restarts_it(chart: Packaged, change: str) -> None:
     assert annotations[0]["checksum/model"] != annotations[1]["checksum/model"]
 
 
-@pytest.mark.parametrize("change", ["artifacts.qwen3-8b.source=Qwen/Qwen3-8B@main", "images.toolkit.tag=9", "artifacts.qwen3-8b.lock=a"])
+@pytest.mark.parametrize("change", ["artifacts.qwen3-8b.source=Qwen/Qwen3-8B@main", "images.jobs.tag=9", "artifacts.qwen3-8b.lock=a"])
 def test_a_pull_that_changes_is_another_job(chart: Packaged, change: str) -> None:
     # A Job's template cannot be changed: under the same name the upgrade would fail.
     before, after = (chart.render("minimal", *more).one("Job") for more in ((), ("--set", change)))

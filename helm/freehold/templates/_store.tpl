@@ -56,10 +56,11 @@ The store: where models lie, and who fetches them.
 {{- end }}
 {{- end -}}
 
-{{/* One artifact's pull as a container: (dict "root" $ "name" name "artifact" {source, lock}). */}}
+{{/* One artifact's pull as a container: (dict "root" $ "name" name "artifact" {source, lock}). In the image with torch,
+which the golden probe's reference and the import of a GGUF file need. */}}
 {{- define "freehold.pull.container" -}}
 - name: {{ printf "pull-%s" (include "freehold.slug" .name) }}
-  {{- include "freehold.container.image" (dict "root" .root "of" "toolkit") | nindent 2 }}
+  {{- include "freehold.container.image" (dict "root" .root "of" "jobs") | nindent 2 }}
   command:
     - freehold
     - pull
