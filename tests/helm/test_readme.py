@@ -71,7 +71,11 @@ def _resolved(node: Any, root: Object) -> Any:
 
 def test_objects_of_the_chart_refuse_what_they_do_not_know() -> None:
     chart = json.loads((CHART / "schema" / "chart.schema.json").read_text())
-    opened = [path for path, node in _objects(chart, "") if "properties" in node and node.get("additionalProperties") is not False]
+    opened = [
+        path
+        for path, node in _objects(chart, "")
+        if "properties" in node and node.get("additionalProperties") is not False
+    ]
     assert opened == [".properties.global"]  # Helm lets parent charts put keys there
 
 

@@ -44,7 +44,11 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "engines.far: deployment.models has no model of that name that runs in an engine here",
         "qwen3-8b",
     ),
-    "a test of no model": (with_model(tests={"model": "gpt"}), 'tests.model: there is no model or route "gpt"', "qwen3-8b"),
+    "a test of no model": (
+        with_model(tests={"model": "gpt"}),
+        'tests.model: there is no model or route "gpt"',
+        "qwen3-8b",
+    ),
     "tuning": (with_model(deployment={"tuning": {"models": ["qwen3-8b"]}}), "deployment.tuning", "jobs"),
     "workers of a gateway": (
         with_model(deployment={"gateway": {"workers": 2}}),
@@ -236,7 +240,9 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "my-gateway",
     ),
     "two fronts": (
-        with_model(gateway={"httpRoute": {"enabled": True, "parentRefs": [{"name": "a"}]}, "ingress": {"enabled": True}}),
+        with_model(
+            gateway={"httpRoute": {"enabled": True, "parentRefs": [{"name": "a"}]}, "ingress": {"enabled": True}}
+        ),
         "gateway.ingress and gateway.httpRoute are both enabled",
         "Disable one",
     ),
@@ -330,9 +336,7 @@ TYPOS = [
 
 @pytest.mark.parametrize("release", [OLD, NEW], ids=lambda release: release.version)
 @pytest.mark.parametrize(("given", "place", "key"), TYPOS)
-def test_a_typo_is_refused_with_its_path(
-    chart: Packaged, given: str, place: str, key: str, release: Release
-) -> None:
+def test_a_typo_is_refused_with_its_path(chart: Packaged, given: str, place: str, key: str, release: Release) -> None:
     render = chart.render("minimal", "--set", given, release=release)
     assert render.status != 0
     assert f"at '{place}'" in render.error

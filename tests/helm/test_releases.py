@@ -68,7 +68,9 @@ def test_one_switch_moves_every_image(chart: Packaged, name: str) -> None:
 
 
 def test_names_of_models_that_kubernetes_does_not_take_stay_apart(chart: Packaged) -> None:
-    services = [each["metadata"]["name"] for each in chart.render("amd").of("Service") if "engine" in each["metadata"]["name"]]
+    services = [
+        each["metadata"]["name"] for each in chart.render("amd").of("Service") if "engine" in each["metadata"]["name"]
+    ]
     assert len(services) == len(set(services)) == 4
     assert all(name.startswith("rel-freehold-engine-qwen-qwen3-8-2") for name in services)
 
@@ -94,11 +96,15 @@ def test_another_models_change_restarts_nothing(chart: Packaged) -> None:
 )
 def test_a_models_own_change_restarts_it(chart: Packaged, change: str) -> None:
     before, after = (chart.render("minimal", *more).objects for more in ((), ("--set", change)))
-    annotations = [_deployed(each, "qwen3-8b")["spec"]["template"]["metadata"]["annotations"] for each in (before, after)]
+    annotations = [
+        _deployed(each, "qwen3-8b")["spec"]["template"]["metadata"]["annotations"] for each in (before, after)
+    ]
     assert annotations[0]["checksum/model"] != annotations[1]["checksum/model"]
 
 
-@pytest.mark.parametrize("change", ["artifacts.qwen3-8b.source=Qwen/Qwen3-8B@main", "images.jobs.tag=9", "artifacts.qwen3-8b.lock=a"])
+@pytest.mark.parametrize(
+    "change", ["artifacts.qwen3-8b.source=Qwen/Qwen3-8B@main", "images.jobs.tag=9", "artifacts.qwen3-8b.lock=a"]
+)
 def test_a_pull_that_changes_is_another_job(chart: Packaged, change: str) -> None:
     # A Job's template cannot be changed: under the same name the upgrade would fail.
     before, after = (chart.render("minimal", *more).one("Job") for more in ((), ("--set", change)))

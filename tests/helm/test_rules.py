@@ -59,7 +59,10 @@ def _attendant(pod: Object) -> Object:
 PLANTED: list[tuple[str, Break]] = [
     ("runs_as_nobody", _container(lambda each: each["securityContext"].update(runAsNonRoot=False))),
     ("runs_as_nobody", _container(lambda each: each["securityContext"].update(runAsUser=0))),
-    ("filters_system_calls", _container(lambda each: each["securityContext"].update(seccompProfile={"type": "Unconfined"}))),
+    (
+        "filters_system_calls",
+        _container(lambda each: each["securityContext"].update(seccompProfile={"type": "Unconfined"})),
+    ),
     ("gains_no_privileges", _container(lambda each: each["securityContext"].pop("allowPrivilegeEscalation"))),
     ("gains_no_privileges", _container(lambda each: each["securityContext"]["capabilities"].update(add=["NET_ADMIN"]))),
     ("writes_into_volumes_alone", _container(lambda each: each["securityContext"].pop("readOnlyRootFilesystem"))),
@@ -79,7 +82,10 @@ PLANTED: list[tuple[str, Break]] = [
     ("drains_before_it_ends", _engine(lambda each: each.pop("lifecycle"))),
     ("drains_before_it_ends", _engine_pod(lambda pod: pod["spec"].update(terminationGracePeriodSeconds=60))),
     ("drains_before_it_ends", _engine(lambda each: each.update(command=["vllm", "serve"]))),
-    ("replaces_in_place", _the("Deployment", lambda each: each["spec"]["strategy"]["rollingUpdate"].pop("maxSurge"), named="engine")),
+    (
+        "replaces_in_place",
+        _the("Deployment", lambda each: each["spec"]["strategy"]["rollingUpdate"].pop("maxSurge"), named="engine"),
+    ),
     ("nothing_is_recreated", _the("Deployment", lambda each: each["spec"].update(strategy={"type": "Recreate"}))),
     ("has_room_to_work", _engine(lambda each: each.update(env=[]))),
     ("has_room_to_work", _engine(lambda each: each["volumeMounts"].pop())),
@@ -121,9 +127,9 @@ def test_the_rule_catches(chart: Packaged, rule: str, break_it: Break) -> None:
 @pytest.mark.parametrize("name", ["hpa", "keda"])
 def test_a_number_with_two_owners_is_caught(chart: Packaged, name: str) -> None:
     objects = copy.deepcopy(chart.render(name).objects)
-    next(each for each in objects if each["kind"] == "Deployment" and "engine" in each["metadata"]["name"])["spec"].update(
-        replicas=1
-    )
+    next(each for each in objects if each["kind"] == "Deployment" and "engine" in each["metadata"]["name"])[
+        "spec"
+    ].update(replicas=1)
     assert list(RULES["a_number_has_one_owner"](objects)) != []
 
 
