@@ -133,5 +133,20 @@ def test_a_number_with_two_owners_is_caught(chart: Packaged, name: str) -> None:
     assert list(RULES["a_number_has_one_owner"](objects)) != []
 
 
+def test_a_service_that_a_controller_would_make_is_caught(chart: Packaged) -> None:
+    objects = copy.deepcopy(chart.render("lws").objects)
+    group = next(each for each in objects if each["kind"] == "LeaderWorkerSet")
+    next(each for each in objects if each["kind"] == "Service")["metadata"]["name"] = group["metadata"]["name"]
+    assert list(RULES["leaves_names_to_controllers"](objects)) != []
+
+
+def test_a_ray_head_that_waits_for_itself_is_caught(chart: Packaged) -> None:
+    objects = copy.deepcopy(chart.render("ray").objects)
+    attendant = _attendant(next(engines(objects))[1])
+    attendant["readinessProbe"] = {"httpGet": {"path": "/ready", "port": "attendant"}}
+    assert list(RULES["readiness_is_the_probe"](objects)) != []
+
+
 def test_each_rule_has_a_planted_failure() -> None:
-    assert {rule for rule, _ in PLANTED} | {"a_number_has_one_owner"} == set(RULES)
+    elsewhere = {"a_number_has_one_owner", "leaves_names_to_controllers"}
+    assert {rule for rule, _ in PLANTED} | elsewhere == set(RULES)

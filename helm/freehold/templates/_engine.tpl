@@ -129,11 +129,14 @@ volumes:
       containerPort: 8001
   env:
     {{- include "freehold.engine.toolkitEnv" . | nindent 4 }}
+  {{- /* A head that is not ready gets no Serve application, and so no engine; the gateway asks /ready by itself. */}}
+  {{- if ne .settings.multiNode.kind "rayService" }}
   readinessProbe:
     httpGet: {path: /ready, port: attendant}
     periodSeconds: 5
     timeoutSeconds: 4
     failureThreshold: 2
+  {{- end }}
   livenessProbe:
     httpGet: {path: /health, port: attendant}
     periodSeconds: 20

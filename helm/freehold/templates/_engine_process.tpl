@@ -50,10 +50,14 @@ ports:
 {{/* Loading may take an hour: nothing but the startup probe judges until it is over. */}}
 {{- define "freehold.engine.probes" -}}
 {{- $check := dict "httpGet" (dict "path" "/health" "port" "http") -}}
-{{- if eq .role "worker" -}}
-{{- $leader := eq .settings.multiNode.kind "rayService" | ternary "FQ_RAY_IP" "LWS_LEADER_ADDRESS" -}}
+{{- if eq .settings.multiNode.kind "rayService" -}}
+{{- /* Ray's own health: KubeRay submits the Serve application, which starts vLLM, to a head that is ready. Serve asks
+vLLM, and the gateway asks the attendant before it sends anything. */ -}}
+{{- $code := "import urllib.request as r; assert b'success' in r.urlopen('http://127.0.0.1:52365/api/local_raylet_healthz', timeout=8).read()" -}}
+{{- $check = dict "exec" (dict "command" (list "python3" "-c" $code)) -}}
+{{- else if eq .role "worker" -}}
 {{- /* A worker has no endpoint of its own: it is as well as the engine that it is a part of. */ -}}
-{{- $code := printf "import os, urllib.request as r; r.urlopen('http://' + os.environ['%s'] + ':8000/health', timeout=8)" $leader -}}
+{{- $code := "import os, urllib.request as r; r.urlopen('http://' + os.environ['LWS_LEADER_ADDRESS'] + ':8000/health', timeout=8)" -}}
 {{- $check = dict "exec" (dict "command" (list "python3" "-c" $code)) -}}
 {{- end -}}
 startupProbe:
