@@ -7,6 +7,7 @@ import pytest
 import yaml
 from fixtures.chart.rendering import SCENARIOS, Object, Packaged, Render, engines, pod_templates
 
+from freehold.core.hub.lockfile import read_lock
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.config.deployment import parse_config
 
@@ -137,13 +138,15 @@ def test_each_artifact_is_pulled_by_one_job(chart: Packaged) -> None:
     assert sorted(command[command.index("--name") + 1] for command in commands) == ["deepseek-v3.2", "qwen3-8b"]
 
 
-def test_what_exists_is_not_pulled_and_a_lock_is_kept(chart: Packaged) -> None:
+def test_what_exists_is_not_pulled_and_a_lock_is_kept(chart: Packaged, tmp_path: Path) -> None:
     render = chart.render("air-gapped")
     (pull,) = _pulls(render)
     container = pull["spec"]["template"]["spec"]["containers"][0]
     assert container["command"][-3:] == ["--lock-file", "/etc/freehold/lock/qwen3-8b.lock", "--locked"]
     assert {"name": "HF_ENDPOINT", "value": "https://hub.inside"} in container["env"]
-    assert render.one("ConfigMap", "-locks")["data"] == {"qwen3-8b.lock": "version: 1\n"}
+    path = tmp_path / "qwen3-8b.lock"
+    path.write_text(render.one("ConfigMap", "-locks")["data"][path.name])
+    assert list(read_lock(path).models) == ["Qwen/Qwen3-8B"]
 
 
 @pytest.mark.parametrize("name", ["intel", "adapters"])
