@@ -288,3 +288,28 @@ def test_an_engine_starts_from_what_was_prepared(chart: Packaged) -> None:
     told = command("minimal", "attendant")
     assert told[told.index("--engine-version") + 1] == "0.32.0"
     assert ("--cpu" in written, "--cpu" in command("cpu-only", "prepare")) == (False, True)
+
+
+def test_a_database_by_url_is_reached_by_all_who_need_it(chart: Packaged, tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    values = {
+        "deployment": {
+            "models": {"a": {"artifact": "a"}},
+            "gateway": {"database": "postgresql://u:${DB_PASSWORD}@db.example/d"},
+        },
+        "artifacts": {"a": {"existing": True}},
+        "secretEnv": {"DB_PASSWORD": {"name": "db", "key": "password"}},
+    }
+    path.write_text(yaml.safe_dump(values))
+    render = chart.render(path)
+    gateway = render.one("Deployment", "-gateway")["spec"]["template"]["spec"]["containers"][0]
+    _, pod, _ = next(engines(render.objects))
+    attendant = next(each for each in pod["spec"]["initContainers"] if each["name"] == "attendant")
+    for container in (gateway, attendant):
+        names = [each["name"] for each in container["env"]]
+        assert names.count("DB_PASSWORD") == 1
+        assert "FREEHOLD_DATABASE_URL" not in names
+    for suffix in ("freehold-gateway", "-engine-a"):
+        ways = _policy(render, suffix)["egress"]
+        assert {"ports": [{"port": 5432, "protocol": "TCP"}]} in ways
+    assert render.of("PersistentVolumeClaim", "-database") == []

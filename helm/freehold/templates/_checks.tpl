@@ -89,7 +89,8 @@ What cannot work is refused before anything is installed, with the fix.
   "problem" "gateway: several gateways cannot share SQLite, which is a file that one process owns."
   "fix" "Set database.kind=postgresql with database.existingSecret, or gateway.replicas=1 without autoscaling.") -}}
 {{- end -}}
-{{- if and (eq .Values.database.kind "postgresql") (not .Values.database.existingSecret.name) -}}
+{{- $isNamed := ((get (include "freehold.effective" .  | fromJson) "deployment").gateway | default dict).database -}}
+{{- if and (eq .Values.database.kind "postgresql") (not $isNamed) (not .Values.database.existingSecret.name) -}}
 {{- include "freehold.refuse" (dict
   "problem" "database.existingSecret.name is empty, and PostgreSQL's URL holds a password."
   "fix" "kubectl create secret generic freehold-database --from-literal=url='postgresql://user:password@host/name', then --set database.existingSecret.name=freehold-database.") -}}

@@ -122,9 +122,17 @@ Helpers that return structures return JSON; read them with `fromJson`.
 {{- end -}}
 {{- end -}}
 
-{{/* FREEHOLD_DATABASE_URL, unless the deployment names a database by itself. */}}
+{{/* What the database's URL is made of: FREEHOLD_DATABASE_URL, or the variables in a URL that the deployment gives. */}}
 {{- define "freehold.databaseEnv" -}}
-{{- if eq .Values.database.kind "postgresql" }}
+{{- $url := ((get (include "freehold.effective" . | fromJson) "deployment").gateway | default dict).database | default "" -}}
+{{- if $url }}
+{{- range regexFindAll "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}" $url -1 | uniq }}
+{{- $name := . | trimPrefix "${" | trimSuffix "}" }}
+{{- with get $.Values.secretEnv $name }}
+{{ include "freehold.secretEnv" (dict "env" $name "secret" .) }}
+{{- end }}
+{{- end }}
+{{- else if eq .Values.database.kind "postgresql" }}
 {{ include "freehold.secretEnv" (dict "env" "FREEHOLD_DATABASE_URL" "secret" .Values.database.existingSecret) }}
 {{- else }}
 - name: FREEHOLD_DATABASE_URL

@@ -32,8 +32,11 @@ The gateway's view of the engines.
 {{ include "freehold.secretEnv" (dict "env" "FREEHOLD_ADMIN_KEY" "secret" .) }}
 {{- end }}
 {{- end }}
+{{- $database := ((get (include "freehold.effective" . | fromJson) "deployment").gateway | default dict).database | default "" }}
 {{- range $env, $secret := .Values.secretEnv }}
+{{- if not (contains (printf "${%s}" $env) $database) }}
 {{ include "freehold.secretEnv" (dict "env" $env "secret" $secret) }}
+{{- end }}
 {{- end }}
 {{- with .Values.gateway.extraEnv }}
 {{ toYaml . }}

@@ -30,7 +30,7 @@ labels:
 {{- end -}}
 
 {{- define "freehold.policy.database" -}}
-{{- if eq .Values.database.kind "postgresql" }}
+{{- if not (include "freehold.isSqlite" .) }}
 - ports:
     - {port: {{ int .Values.database.port }}, protocol: TCP}
   {{- with .Values.networkPolicy.database.to }}
