@@ -8,7 +8,7 @@ JOBS ?= 2
 UNIT := not engine and not slow and not gpu and not cluster and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint unit docs compatibility families lock clean
+.PHONY: help env demo test check lint unit docs chart cluster images compatibility families lock clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,17 @@ docs: env ## Write the generated pages anew
 	@$(RUN) freehold.core.manifest.schema manifests/model.schema.json
 	@$(RUN) freehold.core.manifest.reference docs/models.md
 	@$(RUN) freehold.core.plan.counting manifests/sizes.json
+
+chart: env ## Write anew what is made of the chart: its README and manifests/kubernetes
+	@WRITE_PAGE=1 $(RUN) pytest -q tests/helm/test_readme.py tests/helm/test_manifests.py
+
+cluster: env ## Install the chart into the cluster of the current context, ask it, upgrade, roll back, uninstall
+	@.venv/bin/python -m tests.cluster
+
+images: ## Build the container images; BUILDER=podman or buildah
+	@for image in toolkit jobs ray; do \
+	  $(or $(BUILDER),docker) build -f helm/images/$$image/Dockerfile -t freehold-$$image . || exit 1; \
+	done
 
 compatibility: env ## Send every request of the compatibility matrix to a real engine; write docs/compatibility.md
 	@WRITE_PAGE=1 $(RUN) pytest tests/e2e/compatibility
