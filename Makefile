@@ -44,7 +44,9 @@ docs: env ## Write the generated pages anew
 	@$(RUN) freehold.core.manifest.reference docs/models.md
 	@$(RUN) freehold.core.plan.counting manifests/sizes.json
 
-chart: env ## Write anew what is made of the chart: its README and manifests/kubernetes
+chart: env ## Write anew what is made of the chart: its schema, its README and manifests/kubernetes
+	@.venv/bin/freehold deploy schema > helm/freehold/values.schema.json.new
+	@mv helm/freehold/values.schema.json.new helm/freehold/values.schema.json
 	@WRITE_PAGE=1 $(RUN) pytest -q tests/helm/test_readme.py tests/helm/test_manifests.py
 
 cluster: env ## Install the chart into the cluster of the current context, ask it, upgrade, roll back, uninstall

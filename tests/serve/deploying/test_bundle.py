@@ -18,7 +18,11 @@ def test_images_of_one_model(listed: Listed) -> None:
     rows = listed("images")
     assert rows[0]["image"].startswith("ghcr.io/freehold/freehold:")
     assert rows[1] == {"image": "docker.io/vllm/vllm-openai:v0.32.0", "pinned": False, "used_by": "engine of tiny"}
-    assert len(rows) == 2
+    assert (rows[2]["image"].startswith("ghcr.io/freehold/freehold-jobs:"), rows[2]["used_by"]) == (
+        True,
+        "pull of tiny",
+    )
+    assert len(rows) == 3
 
 
 def test_a_profile_a_model_and_a_registry_change_them(listed: Listed) -> None:
@@ -44,7 +48,7 @@ def test_a_profile_a_model_and_a_registry_change_them(listed: Listed) -> None:
         f"{begin}freehold/freehold-ray:v0.32.0",
     }
     assert all(reference.startswith(begin) for reference in _references(rows))
-    assert rows[-1]["used_by"] == "job tune" and sum(row["pinned"] for row in rows) == 2
+    assert rows[-1]["used_by"] == "pull of tiny, job tune" and sum(row["pinned"] for row in rows) == 2
 
 
 def test_artifacts_and_what_is_locked(listed: Listed) -> None:

@@ -61,10 +61,13 @@ def images(values: dict[str, Any], chart: Chart, config: DeploymentConfig) -> li
 def _used(values: dict[str, Any], config: DeploymentConfig) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Who uses which image, and where that is written."""
     known = values["images"]
-    yield "gateway, attendants, pulls", "images.toolkit", known["toolkit"]
+    yield "gateway, attendants", "images.toolkit", known["toolkit"]
     for name, model in config.models.items():
         if isinstance(model.engine, ProcessEngine):
             yield f"engine of {name}", f"engines.{name}.image", _engine_image(name, values)
+    for name, artifact in values["artifacts"].items():
+        if artifact.get("source") and not artifact.get("existing"):
+            yield f"pull of {name}", "images.jobs", known["jobs"]  # the probe's reference needs torch
     for name in values["jobs"]:
         yield f"job {name}", "images.jobs", known["jobs"]
 
