@@ -1,0 +1,240 @@
+"""One contemplation: drafts, rounds of critique, and the answer, within its time and its tokens."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from freehold.core.errors import FreeholdError
+from freehold.serve.gateway.contemplation.bill import Bill
+from freehold.serve.gateway.contemplation.council import Council
+from freehold.serve.gateway.contemplation.errors import NoQuorum, OutOfTime, PartCut, Refused
+from freehold.serve.gateway.contemplation.part import Kind, Part
+from freehold.serve.gateway.contemplation.prompts import critique_messages, merge_messages
+from freehold.serve.gateway.contemplation.reply import Reply
+from freehold.serve.gateway.contemplation.voting import Verdict, vote
+from freehold.serve.gateway.contemplation.wish import Wish
+from freehold.serve.gateway.exchange import Exchange
+from freehold.serve.gateway.job import Job
+
+KEEP_ALIVE_S = 5.0
+"""A stream that has nothing to tell for so long begins with a comment: proxies give up on silent connections."""
+LAST_WORDS_S = 2.0
+"""How long the answer waits for parts that were cut off to tell what they have used."""
+_FOR_DRAFTS = 0.75
+"""Share of a debate's time for drafts and critiques; the rest is the judge's."""
+
+
+Start = Callable[[Part, Bill], "asyncio.Task[None]"]
+
+
+class Sitting:
+    """Asks the parts and writes the reply. `outcome` says how it ended."""
+
+    def __init__(self, council: Council, wish: Wish, job: Job, exchange: Exchange, start: Start) -> None:
+        self.outcome = "failed"
+        self.parts: list[Part] = []
+        judge = council.judge
+        self._council = council
+        self._wish = wish
+        self._job = job
+        self._exchange = exchange
+        self._start = start
+        self._bill = Bill(job.reservation)
+        self._reply = Reply(job, exchange, wish, judge.fingerprint if judge else "")
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    async def hold(self) -> None:
+        """From the first draft to the answer's end. Raises FreeholdError while the client can still be told."""
+        drafts = await self._draft()
+        critiques = await self._criticise(drafts)
+        if self._council.judge is None:
+            await self._answer_by(vote(drafts, self._council.config.answer_pattern), drafts)
+        else:
+            await self._merge(drafts, critiques)
+
+    def close(self) -> None:
+        """Whatever is still under way is stopped, as the client or the gateway ended the whole."""
+        for part in self.parts:
+            if self._exchange.client_left:
+                part.leave()
+            else:
+                part.cut(self._exchange.abort_error or PartCut("it was not needed any more"))
+        self._bill.close()
+
+    # -- stages ----------------------------------------------------------------------------------------------------
+
+    async def _draft(self) -> list[Part]:
+        """Drafts that can be used, in the order of their agents. Raises FreeholdError if they are too few."""
+        config, wish, council = self._council.config, self._wish, self._council
+        temperature = config.temperature if wish.temperature is None else wish.temperature
+        fields = {"messages": wish.messages, "temperature": temperature, **wish.for_all, **wish.for_answers}
+        parts = []
+        for number, agent in enumerate(council.agents, 1):
+            own = {} if wish.seed is None else {"seed": wish.seed + number - 1}
+            if council.judge is None and agent.abilities is not None:  # else it may be no vLLM, and refuse it
+                own["logprobs"] = True
+            parts.append(self._part("draft", number, agent, {**fields, **own}, council.parts, is_answer=True))
+        await self._run(parts, self._until(is_last=council.judge is None), quorum=config.needed)
+        drafts = [part for part in parts if not part.problem]
+        late = [part for part in parts if part.problem == _OVER]
+        if len(drafts) + len(late) < config.needed or not drafts:
+            raise _no_answer(parts, config.needed, is_late=bool(late))
+        if council.absent:
+            self._tell(f"Not asked: {', '.join(council.absent)}, since this key's requests must stay here.")
+        await self._show(parts)
+        return drafts
+
+    async def _criticise(self, drafts: Sequence[Part]) -> list[Part]:
+        config, wish = self._council.config, self._wish
+        found: list[Part] = []
+        if self._council.judge is None:
+            return found
+        for number in range(config.rounds):
+            messages = critique_messages(wish.messages, _texts(drafts), _texts(found))
+            left = (config.rounds - number) * len(drafts) + 1
+            if self._cap(left) < 1 or self._until() <= self._loop.time():
+                self._tell(f"Critique left out: {_OVER if self._cap(left) else 'the token budget is used up'}.")
+                break
+            fields = {"messages": messages, **wish.for_all}
+            if wish.temperature is not None:
+                fields["temperature"] = wish.temperature
+            before = len(found)
+            parts = [
+                self._part("critique", number * len(drafts) + index, draft.engine, fields, left)
+                for index, draft in enumerate(drafts, 1)
+            ]
+            await self._run(parts, self._until())
+            found += [part for part in parts if not part.problem]
+            await self._show(parts)
+            if len(found) == before:
+                break
+        return found
+
+    async def _merge(self, drafts: Sequence[Part], critiques: Sequence[Part]) -> None:
+        """The judge's answer; where it has none, the draft that most agree with."""
+        wish, judge = self._wish, self._council.judge
+        assert judge is not None, "a debate has a judge"
+        fields = {
+            "messages": merge_messages(wish.messages, _texts(drafts), _texts(critiques)),
+            **wish.for_all,
+            **wish.for_answers,
+        }
+        fields |= {} if wish.temperature is None else {"temperature": wish.temperature}
+        fields |= {} if wish.seed is None else {"seed": wish.seed}
+        if self._cap(1) < 1:
+            self._tell("The judge was not asked: the token budget is used up.")
+        else:
+            part = self._part("merge", 0, judge, fields, 1, is_answer=True)
+            part.show(self._pass_on, self._exchange.client.room)
+            await self._run([part], self._until(is_last=True))
+            if not part.problem or (self._reply.has_content and part.problem == _OVER):
+                self.outcome = "merged"
+                await self._finish(part, "length" if part.problem else part.finish_reason)
+                return
+            if self._reply.has_content:
+                raise NoQuorum("The judge was lost in the middle of the answer", why=part.problem)
+            self._tell(f"Left out: the judge, {judge.name}: {part.problem}.")
+        self.outcome = "unmerged"
+        await self._answer_by(vote(drafts, self._council.config.answer_pattern), drafts)
+
+    async def _answer_by(self, verdict: Verdict, drafts: Sequence[Part]) -> None:
+        chosen = drafts[verdict.chosen]
+        if self._council.judge is None:
+            self.outcome = "majority"
+        agreed = f"{verdict.votes} of {len(drafts)} drafts agree" if verdict.votes else "no draft has an answer"
+        self._tell(f"{agreed}; {chosen.name} is the answer.")
+        self._reply.say(chosen.text)
+        await self._finish(chosen, chosen.finish_reason, verdict)
+
+    async def _finish(self, part: Part, finish_reason: str, verdict: Verdict | None = None) -> None:
+        is_known = await self._bill.wait(LAST_WORDS_S)
+        bill = self._bill
+        detail: dict[str, Any] = {"parts": bill.parts, "outcome": self.outcome}
+        if verdict is not None:
+            detail["votes"] = verdict.votes
+        if problems := [f"{each.name}: {each.problem}" for each in self.parts if each.problem]:
+            detail["left_out"] = problems
+        if not is_known:
+            detail["incomplete"] = True
+        usage = {
+            "prompt_tokens": bill.prompt,
+            "completion_tokens": bill.completion,
+            "total_tokens": bill.prompt + bill.completion,
+            "contemplation": detail,
+        }
+        await self._exchange.client.room()
+        self._reply.finish(part.text, finish_reason, usage, part.fingerprint)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _part(
+        self, kind: Kind, number: int, engine: Any, fields: dict[str, Any], left: int, *, is_answer: bool = False
+    ) -> Part:
+        """One part with its share of the tokens; `left` are the parts that share what is left, this one included."""
+        cap = self._cap(left)
+        if is_answer and self._wish.answer_tokens is not None:
+            cap = min(cap, self._wish.answer_tokens)
+        return Part(kind, number, engine, fields, cap, self._job, self._exchange)
+
+    def _cap(self, left: int) -> int:
+        """Tokens for each of the parts that are left."""
+        return max(0, self._council.config.max_tokens - sum(part.charged for part in self.parts)) // left
+
+    def _until(self, *, is_last: bool = False) -> float:
+        """When this stage is over, by the loop's clock."""
+        return self._began + self._council.config.time_s * (1.0 if is_last else _FOR_DRAFTS)
+
+    async def _run(self, parts: Sequence[Part], until: float, quorum: int = 0) -> None:
+        """Ask them side by side; return when all are over, the time is, or a quorum is out of reach."""
+        self.parts += parts
+        pending = {self._start(part, self._bill) for part in parts}
+        while pending:
+            left_s = until - self._loop.time()
+            lost = sum(1 for part in parts if part.is_over and part.problem)
+            if left_s <= 0 or len(parts) - lost < quorum:
+                break
+            done, pending = await asyncio.wait(
+                pending, timeout=min(left_s, KEEP_ALIVE_S), return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()  # raises what is a fault of ours
+            if not done and self._loop.time() < until:
+                self._reply.keep_alive()
+        for part in parts:
+            part.cut(PartCut(_OVER if self._loop.time() >= until else "too many others have failed"))
+        if pending:
+            await asyncio.wait(pending)
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def _pass_on(self, text: str, reasoning: str) -> bool:
+        waits = self._reply.tell(reasoning) if reasoning else False
+        return (self._reply.say(text) if text else False) or waits
+
+    async def _show(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self._tell(f"Left out: {part.name}: {part.problem}." if part.problem else f"{part.name}:\n{part.text}")
+        await self._exchange.client.room()
+
+    def _tell(self, text: str) -> None:
+        self._reply.tell(f"{text}\n\n")
+
+
+_OVER = "the time budget is over"
+
+
+def _texts(parts: Sequence[Part]) -> list[str]:
+    return [part.text for part in parts]
+
+
+def _no_answer(parts: Sequence[Part], needed: int, *, is_late: bool) -> FreeholdError:
+    problems = "; ".join(dict.fromkeys(f"{part.engine.name}: {part.problem}" for part in parts if part.problem))
+    told = {part.status for part in parts if part.problem and not part.why_cut}
+    refusals = {status for status in told if 400 <= status < 500 and status != 429}
+    if len(refusals) == 1 and refusals == told:
+        return Refused("The agents refuse the request", why=problems, http_status=refusals.pop())
+    if is_late:
+        return OutOfTime("No draft was ready in time", why=problems)
+    failed = sum(1 for part in parts if part.problem and not part.why_cut)
+    return NoQuorum(f"{failed} of {len(parts)} drafts failed, and {needed} are needed", why=problems)
