@@ -29,7 +29,9 @@ class Contemplate(ConfigModel):
     time_s: float = Field(default=120.0, gt=0)
     """Seconds that one request may take. In a debate the last quarter is the judge's."""
     temperature: float = Field(default=0.7, ge=0, le=2)
-    """Of the drafts, where the request names none: at 0 drafts of one model are all alike."""
+    """Of drafts and critiques, where the request names none: at 0 drafts of one model are all alike."""
+    judge_temperature: float | None = Field(default=0.0, ge=0, le=2)
+    """Of the judge, where the request names none; none is what the engine takes by itself."""
     answer_pattern: str | None = None
     """Regular expression for what counts as a draft's answer when drafts are compared: its first group, or all of it,
     at its last match, for example `(-?\\d+)`. None is the whole text but for case, blanks and punctuation at its

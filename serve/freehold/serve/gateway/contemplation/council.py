@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from freehold.serve.config import Contemplate
 from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.contemplation.prompts import instruction_bytes
 from freehold.serve.gateway.principal import Principal
 
 
@@ -47,17 +48,22 @@ class Council:
 
         Whoever criticises reads the drafts, the judge all that was written: that is prompt once more.
         """
-        config, budget = self.config, self.config.max_tokens
-        drafted = min(budget, len(self.agents) * (budget if answer is None else answer))
-        share = max(1, budget // self.parts)
+        config, budget, drafts = self.config, self.config.max_tokens, len(self.agents)
+        limit = budget if answer is None else answer
+        drafted = min(budget, drafts * limit)
+        criticises = self.judge is not None and config.rounds > 0
+        # Critiques have no limit but the budget, and get what drafts have left.
+        written = budget if criticises else min(budget, (drafts + (self.judge is not None)) * limit)
+        share = -(-written // self.parts)
         for agent in self.agents:
-            yield Need(agent, prompt, min(share, drafted))
+            yield Need(agent, prompt, share)
         if self.judge is None:
             return
+        reading = prompt + instruction_bytes(self.parts)
         for number in range(config.rounds):
             for agent in self.agents:
-                yield Need(agent, prompt + (budget if number else drafted), share)
-        yield Need(self.judge, prompt + (budget if config.rounds else drafted), share if answer is None else answer)
+                yield Need(agent, reading + (budget if number else drafted), share)
+        yield Need(self.judge, reading + (budget if criticises else drafted), share)
 
     @property
     def parts(self) -> int:

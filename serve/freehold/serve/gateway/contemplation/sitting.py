@@ -67,8 +67,7 @@ class Sitting:
     async def _draft(self) -> list[Part]:
         """Drafts that can be used, in the order of their agents. Raises FreeholdError if they are too few."""
         config, wish, council = self._council.config, self._wish, self._council
-        temperature = config.temperature if wish.temperature is None else wish.temperature
-        fields = {"messages": wish.messages, "temperature": temperature, **wish.for_all, **wish.for_answers}
+        fields = {**self._sampling(config.temperature), "messages": wish.messages, **wish.for_answers}
         parts = []
         for number, agent in enumerate(council.agents, 1):
             own = {} if wish.seed is None else {"seed": wish.seed + number - 1}
@@ -96,9 +95,7 @@ class Sitting:
             if self._cap(left) < 1 or self._until() <= self._loop.time():
                 self._tell(f"Critique left out: {_OVER if self._cap(left) else 'the token budget is used up'}.")
                 break
-            fields = {"messages": messages, **wish.for_all}
-            if wish.temperature is not None:
-                fields["temperature"] = wish.temperature
+            fields = {**self._sampling(config.temperature), "messages": messages}
             before = len(found)
             parts = [
                 self._part("critique", number * len(drafts) + index, draft.engine, fields, left)
@@ -115,12 +112,8 @@ class Sitting:
         """The judge's answer; where it has none, the draft that most agree with."""
         wish, judge = self._wish, self._council.judge
         assert judge is not None, "a debate has a judge"
-        fields = {
-            "messages": merge_messages(wish.messages, _texts(drafts), _texts(critiques)),
-            **wish.for_all,
-            **wish.for_answers,
-        }
-        fields |= {} if wish.temperature is None else {"temperature": wish.temperature}
+        messages = merge_messages(wish.messages, _texts(drafts), _texts(critiques))
+        fields = {**self._sampling(self._council.config.judge_temperature), "messages": messages, **wish.for_answers}
         fields |= {} if wish.seed is None else {"seed": wish.seed}
         if self._cap(1) < 1:
             self._tell("The judge was not asked: the token budget is used up.")
@@ -153,8 +146,10 @@ class Sitting:
         detail: dict[str, Any] = {"parts": bill.parts, "outcome": self.outcome}
         if verdict is not None:
             detail["votes"] = verdict.votes
-        if problems := [f"{each.name}: {each.problem}" for each in self.parts if each.problem]:
-            detail["left_out"] = problems
+        left_out = [f"{name}: this key's requests must stay here" for name in self._council.absent]
+        left_out += [f"{each.name}: {each.problem}" for each in self.parts if each.problem]
+        if left_out:
+            detail["left_out"] = left_out
         if not is_known:
             detail["incomplete"] = True
         usage = {
@@ -176,6 +171,12 @@ class Sitting:
         if is_answer and self._wish.answer_tokens is not None:
             cap = min(cap, self._wish.answer_tokens)
         return Part(kind, number, engine, fields, cap, self._job, self._exchange)
+
+    def _sampling(self, temperature: float | None) -> dict[str, Any]:
+        """What the request says of sampling; `temperature` where it names none."""
+        wished = self._wish.temperature
+        own = temperature if wished is None else wished
+        return {**self._wish.for_all, **({} if own is None else {"temperature": own})}
 
     def _cap(self, left: int) -> int:
         """Tokens for each of the parts that are left."""
