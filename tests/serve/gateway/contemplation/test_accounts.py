@@ -14,6 +14,7 @@ from fixtures.stub_engine import Call
 
 DEBATE = {"agents": {"tiny": 2}, "judge": "tiny", "maxTokens": 40}
 PARTS = 5
+CLOUD = says("4")
 
 
 class Governed:
@@ -52,7 +53,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
     """A governed gateway with the route `council`."""
     async with AsyncExitStack() as stack:
 
-        async def start(contemplate: dict[str, Any], tiny: Script, cloud: Script = says(), **route: Any) -> Governed:
+        async def start(contemplate: dict[str, Any], tiny: Script, cloud: Script = CLOUD, **route: Any) -> Governed:
             local, closed = Speaker("tiny", tiny), Speaker("gpt", cloud)
             await stack.enter_async_context(closed.stub.listening())
             routes = {"council": {"strategy": "contemplate", "contemplate": contemplate, **route}}

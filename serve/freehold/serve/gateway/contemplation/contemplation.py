@@ -69,7 +69,15 @@ class Contemplation:
         )
         if exchange.span is not None:
             error = "" if sitting.outcome in ("merged", "unmerged", "majority") else sitting.outcome
-            exchange.span.end(status, response_model=job.plan.route, error_type=error, attempts=len(sitting.parts))
+            prompt, completion = sitting.used
+            exchange.span.end(
+                status,
+                response_model=job.plan.route,
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                error_type=error,
+                attempts=len(sitting.parts),
+            )
         if exchange.tape is not None and self._recorder is not None:
             is_stream = job.request is not None and job.request.is_stream
             self._recorder.offer(

@@ -202,6 +202,8 @@ class Part:
             self.is_over = True
             assert self._job.on_end is not None, "it was started"
             self._job.on_end(0, 0, 0)
+            if exchange.span is not None:
+                exchange.span.end(0, error_type="contemplation_cut")
             return
         exchange.watch()
         try:

@@ -44,6 +44,11 @@ class Sitting:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
 
+    @property
+    def used(self) -> tuple[int, int]:
+        """Tokens of prompts and of answers that the parts have told so far."""
+        return self._bill.prompt, self._bill.completion
+
     async def hold(self) -> None:
         """From the first draft to the answer's end. Raises FreeholdError while the client can still be told."""
         drafts = await self._draft()
