@@ -158,7 +158,7 @@ async def test_a_key_that_must_stay_reaches_no_closed_model(build: Build) -> Non
     _, stays = await scene.house.key()
     status, answer = await scene.ask(stays, include_reasoning=True)
     assert status == 200 and scene.cloud.asked == []
-    assert "Not asked: cloud/gpt" in answer["choices"][0]["message"]["reasoning"]
+    assert "Left out: cloud/gpt: this key's requests must stay here." in answer["choices"][0]["message"]["reasoning"]
     assert answer["usage"]["contemplation"]["left_out"] == ["cloud/gpt: this key's requests must stay here"]
     _, leaves = await scene.house.key(label="may-leave")
     assert (await scene.ask(leaves))[0] == 200

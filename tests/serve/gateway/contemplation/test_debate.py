@@ -59,7 +59,7 @@ async def test_without_a_judge_the_draft_that_most_agree_with_is_the_answer(trou
         assert (status, answer["choices"][0]["message"]["content"]) == (200, "4")
         detail = answer["usage"]["contemplation"]
         assert (detail["outcome"], detail["votes"], len(detail["left_out"])) == ("unmerged", 2, 1)
-        assert "Left out: the judge" in answer["choices"][0]["message"]["reasoning"]
+        assert "Left out: The judge (judge)" in answer["choices"][0]["message"]["reasoning"]
         await room.until_idle()
         assert await room.metric('freehold_contemplations_total{outcome="unmerged",route="council"}') == 1
 
@@ -80,7 +80,7 @@ async def test_drafts_that_hang_leave_the_judge_its_time() -> None:
         assert answer["choices"][0]["message"]["content"] == "It is 4."
         reasoning = answer["choices"][0]["message"]["reasoning"]
         assert "Left out: Draft 3 (small): the time budget is over." in reasoning
-        assert "Critique left out: the time budget is over." in reasoning
+        assert "Left out: critique: the time budget is over." in reasoning
 
 
 async def test_a_judge_that_hangs_is_not_waited_for() -> None:
@@ -119,6 +119,6 @@ async def test_an_engine_that_overspends_costs_the_others_their_turn() -> None:
         _, answer = await room.ask(include_reasoning=True)
         assert answer["usage"]["contemplation"]["outcome"] == "unmerged"
         reasoning = answer["choices"][0]["message"]["reasoning"]
-        assert "Critique left out: the token budget is used up." in reasoning
-        assert "The judge was not asked: the token budget is used up." in reasoning
+        assert "Left out: critique: the token budget is used up." in reasoning
+        assert "Left out: the judge: the token budget is used up." in reasoning
         assert room.speakers["judge"].asked == []

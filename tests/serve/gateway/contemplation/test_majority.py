@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from fixtures.council import answers, dies, hangs, says, scene
 
+from freehold.serve.gateway import winding
+from freehold.serve.gateway.contemplation import sitting
+
 MAJORITY = {"agents": {"tiny": 3, "small": 2}, "mode": "majority", "answerPattern": r"(\d+)"}
 
 
@@ -113,3 +116,15 @@ async def test_drafts_get_the_requests_parameters_and_different_seeds() -> None:
         }
         await room.ask(temperature=0.1)
         assert room.speakers["tiny"].asked[-1][1]["temperature"] == 0.1
+
+
+async def test_an_engine_without_last_words_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the order to stop, and then says nothing."""
+    monkeypatch.setattr(sitting, "LAST_WORDS_S", 0.05)
+    monkeypatch.setattr(winding, "LAST_WORDS_S", 0.5)
+    async with scene({**MAJORITY, "timeS": 0.3}, tiny=hangs, small=says("4")) as room:
+        room.speakers["tiny"].stub.can_abort = True
+        _, answer = await room.ask()
+        assert answer["usage"]["contemplation"]["incomplete"] is True
+        assert len(room.speakers["tiny"].aborted) == 3
+        await room.until_idle()

@@ -10,7 +10,7 @@ from fixtures.council import CHAT, QUESTION, Scene, answers, dies, says, scene
 from fixtures.stub_engine import SSE, Call
 from openai import AsyncOpenAI
 
-from freehold.serve.gateway.contemplation import sitting
+from freehold.serve.gateway.contemplation import asking
 
 DEBATE = {"agents": {"tiny": 2}, "judge": "judge"}
 MAJORITY = {"agents": {"tiny": 3}, "mode": "majority"}
@@ -89,7 +89,7 @@ async def test_the_answer_begins_before_the_judge_has_ended() -> None:
 
 
 async def test_clients_are_kept_alive_while_models_think(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sitting, "KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr(asking, "KEEP_ALIVE_S", 0.05)
     async with scene(DEBATE, tiny=says("It is 4", pause_s=0.1), judge=says()) as room:
         assert _joined(await _chunks(room), "content") == "It is 4."
         async with room.client.post(CHAT, json={"model": "council", "messages": QUESTION, "stream": True}) as answer:

@@ -23,6 +23,8 @@ HARMLESS: dict[str, Any] = {
     "top_logprobs": 0,
     "modalities": ["text"],
     "verbosity": "medium",
+    "store": False,
+    "metadata": {},
     "audio": None,
     "continue_final_message": False,
     "stream_options": {"include_usage": True},

@@ -31,7 +31,6 @@ class Contemplation:
         """Answer the request, whole or as a stream."""
         council, request = job.plan.council, job.request
         assert council is not None and request is not None, "the plan has a council"
-        exchange.model = ""
         wish = read_wish(job.endpoint, request.document, job.plan.route)
         sitting = Sitting(council, wish, job, exchange, self._start)
         try:
@@ -76,7 +75,7 @@ class Contemplation:
                 prompt_tokens=prompt,
                 completion_tokens=completion,
                 error_type=error,
-                attempts=len(sitting.parts),
+                attempts=sitting.parts,
             )
         if exchange.tape is not None and self._recorder is not None:
             is_stream = job.request is not None and job.request.is_stream

@@ -56,6 +56,10 @@ class PartClient:
     def when_gone(self, callback: Callable[[], None]) -> None:
         self._on_gone = callback
 
+    def release(self) -> None:
+        """Let go of what leads back here, as a cycle does."""
+        self._on_gone = None
+
     def leave(self) -> None:
         """Do what a client does that closes its connection."""
         self.is_gone = True
@@ -216,4 +220,5 @@ class Part:
                 exchange.fail(exchange.abort_error)
         finally:
             exchange.close()
+            self._client.release()
             self.is_over = True

@@ -52,7 +52,7 @@ class Reply:
 
     def keep_alive(self) -> None:
         """Show a client that streams, and what stands between, that somebody is there."""
-        if self._wish.is_stream:
+        if self._wish.is_stream and not self.has_content:
             self._begin_stream()
             self._write(_KEEP_ALIVE)
 

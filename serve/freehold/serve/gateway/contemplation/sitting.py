@@ -1,14 +1,13 @@
 """One contemplation: drafts, rounds of critique, and the answer, within its time and its tokens."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from freehold.core.errors import FreeholdError
-from freehold.serve.gateway.contemplation.bill import Bill
+from freehold.serve.gateway.contemplation.asking import OUT_OF_TIME, OUT_OF_TOKENS, Asking, Start
 from freehold.serve.gateway.contemplation.council import Council
-from freehold.serve.gateway.contemplation.errors import NoQuorum, OutOfTime, PartCut, Refused
-from freehold.serve.gateway.contemplation.part import Kind, Part
+from freehold.serve.gateway.contemplation.errors import NoQuorum, OutOfTime, Refused
+from freehold.serve.gateway.contemplation.part import Part
 from freehold.serve.gateway.contemplation.prompts import critique_messages, merge_messages
 from freehold.serve.gateway.contemplation.reply import Reply
 from freehold.serve.gateway.contemplation.voting import Verdict, vote
@@ -16,15 +15,8 @@ from freehold.serve.gateway.contemplation.wish import Wish
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
 
-KEEP_ALIVE_S = 5.0
-"""A stream that has nothing to tell for so long begins with a comment: proxies give up on silent connections."""
 LAST_WORDS_S = 2.0
 """How long the answer waits for parts that were cut off to tell what they have used."""
-_FOR_DRAFTS = 0.75
-"""Share of a debate's time for drafts and critiques; the rest is the judge's."""
-
-
-Start = Callable[[Part, Bill], "asyncio.Task[None]"]
 
 
 class Sitting:
@@ -32,22 +24,23 @@ class Sitting:
 
     def __init__(self, council: Council, wish: Wish, job: Job, exchange: Exchange, start: Start) -> None:
         self.outcome = "failed"
-        self.parts: list[Part] = []
         judge = council.judge
         self._council = council
         self._wish = wish
-        self._job = job
         self._exchange = exchange
-        self._start = start
-        self._bill = Bill(job.reservation)
         self._reply = Reply(job, exchange, wish, judge.fingerprint if judge else "")
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._asking = Asking(council, wish, job, exchange, start, self._reply.keep_alive)
+        self._left_out = [f"{name}: this key's requests must stay here" for name in council.absent]
+
+    @property
+    def parts(self) -> int:
+        """How many were asked."""
+        return self._asking.bill.parts
 
     @property
     def used(self) -> tuple[int, int]:
         """Tokens of prompts and of answers that the parts have told so far."""
-        return self._bill.prompt, self._bill.completion
+        return self._asking.bill.prompt, self._asking.bill.completion
 
     async def hold(self) -> None:
         """From the first draft to the answer's end. Raises FreeholdError while the client can still be told."""
@@ -59,13 +52,8 @@ class Sitting:
             await self._merge(drafts, critiques)
 
     def close(self) -> None:
-        """Whatever is still under way is stopped, as the client or the gateway ended the whole."""
-        for part in self.parts:
-            if self._exchange.client_left:
-                part.leave()
-            else:
-                part.cut(self._exchange.abort_error or PartCut("it was not needed any more"))
-        self._bill.close()
+        """Whatever is still under way is stopped."""
+        self._asking.close()
 
     # -- stages ----------------------------------------------------------------------------------------------------
 
@@ -78,14 +66,14 @@ class Sitting:
             own = {} if wish.seed is None else {"seed": wish.seed + number - 1}
             if council.judge is None and agent.abilities is not None:  # else it may be no vLLM, and refuse it
                 own["logprobs"] = True
-            parts.append(self._part("draft", number, agent, {**fields, **own}, council.parts, is_answer=True))
-        await self._run(parts, self._until(is_last=council.judge is None), quorum=config.needed)
+            parts.append(self._asking.part("draft", number, agent, {**fields, **own}, council.parts, is_answer=True))
+        await self._asking.run(parts, is_last=council.judge is None, quorum=config.needed)
         drafts = [part for part in parts if not part.problem]
-        late = [part for part in parts if part.problem == _OVER]
+        late = [part for part in parts if part.problem == OUT_OF_TIME]
         if len(drafts) + len(late) < config.needed or not drafts:
             raise _no_answer(parts, config.needed, is_late=bool(late))
-        if council.absent:
-            self._tell(f"Not asked: {', '.join(council.absent)}, since this key's requests must stay here.")
+        for name in self._left_out:
+            self._tell(f"Left out: {name}.")
         await self._show(parts)
         return drafts
 
@@ -95,18 +83,18 @@ class Sitting:
         if self._council.judge is None:
             return found
         for number in range(config.rounds):
-            messages = critique_messages(wish.messages, _texts(drafts), _texts(found))
             left = (config.rounds - number) * len(drafts) + 1
-            if self._cap(left) < 1 or self._until() <= self._loop.time():
-                self._tell(f"Critique left out: {_OVER if self._cap(left) else 'the token budget is used up'}.")
+            if why := self._asking.spent(left):
+                self._leave_out(f"critique: {why}")
                 break
+            messages = critique_messages(wish.messages, _texts(drafts), _texts(found))
             fields = {**self._sampling(config.temperature), "messages": messages}
             before = len(found)
             parts = [
-                self._part("critique", number * len(drafts) + index, draft.engine, fields, left)
+                self._asking.part("critique", number * len(drafts) + index, draft.engine, fields, left)
                 for index, draft in enumerate(drafts, 1)
             ]
-            await self._run(parts, self._until())
+            await self._asking.run(parts)
             found += [part for part in parts if not part.problem]
             await self._show(parts)
             if len(found) == before:
@@ -120,19 +108,19 @@ class Sitting:
         messages = merge_messages(wish.messages, _texts(drafts), _texts(critiques))
         fields = {**self._sampling(self._council.config.judge_temperature), "messages": messages, **wish.for_answers}
         fields |= {} if wish.seed is None else {"seed": wish.seed}
-        if self._cap(1) < 1:
-            self._tell("The judge was not asked: the token budget is used up.")
+        part = self._asking.part("merge", 0, judge, fields, 1, is_answer=True)
+        if not part.cap:
+            self._leave_out(f"the judge: {OUT_OF_TOKENS}")
         else:
-            part = self._part("merge", 0, judge, fields, 1, is_answer=True)
             part.show(self._pass_on, self._exchange.client.room)
-            await self._run([part], self._until(is_last=True))
-            if not part.problem or (self._reply.has_content and part.problem == _OVER):
+            await self._asking.run([part], is_last=True)
+            if not part.problem or (self._reply.has_content and part.problem == OUT_OF_TIME):
                 self.outcome = "merged"
                 await self._finish(part, "length" if part.problem else part.finish_reason)
                 return
             if self._reply.has_content:
                 raise NoQuorum("The judge was lost in the middle of the answer", why=part.problem)
-            self._tell(f"Left out: the judge, {judge.name}: {part.problem}.")
+            self._tell(f"Left out: {part.name}: {part.problem}.")
         self.outcome = "unmerged"
         await self._answer_by(vote(drafts, self._council.config.answer_pattern), drafts)
 
@@ -146,14 +134,13 @@ class Sitting:
         await self._finish(chosen, chosen.finish_reason, verdict)
 
     async def _finish(self, part: Part, finish_reason: str, verdict: Verdict | None = None) -> None:
-        is_known = await self._bill.wait(LAST_WORDS_S)
-        bill = self._bill
+        bill = self._asking.bill
+        is_known = await bill.wait(LAST_WORDS_S)
         detail: dict[str, Any] = {"parts": bill.parts, "outcome": self.outcome}
         if verdict is not None:
             detail["votes"] = verdict.votes
-        left_out = [f"{name}: this key's requests must stay here" for name in self._council.absent]
-        left_out += [f"{each.name}: {each.problem}" for each in self.parts if each.problem]
-        if left_out:
+        failed = [f"{each.name}: {each.problem}" for each in self._asking.parts if each.problem]
+        if left_out := self._left_out + failed:
             detail["left_out"] = left_out
         if not is_known:
             detail["incomplete"] = True
@@ -166,51 +153,11 @@ class Sitting:
         await self._exchange.client.room()
         self._reply.finish(part.text, finish_reason, usage, part.fingerprint)
 
-    # -- parts -----------------------------------------------------------------------------------------------------
-
-    def _part(
-        self, kind: Kind, number: int, engine: Any, fields: dict[str, Any], left: int, *, is_answer: bool = False
-    ) -> Part:
-        """One part with its share of the tokens; `left` are the parts that share what is left, this one included."""
-        cap = self._cap(left)
-        if is_answer and self._wish.answer_tokens is not None:
-            cap = min(cap, self._wish.answer_tokens)
-        return Part(kind, number, engine, fields, cap, self._job, self._exchange)
-
     def _sampling(self, temperature: float | None) -> dict[str, Any]:
         """What the request says of sampling; `temperature` where it names none."""
         wished = self._wish.temperature
         own = temperature if wished is None else wished
         return {**self._wish.for_all, **({} if own is None else {"temperature": own})}
-
-    def _cap(self, left: int) -> int:
-        """Tokens for each of the parts that are left."""
-        return max(0, self._council.config.max_tokens - sum(part.charged for part in self.parts)) // left
-
-    def _until(self, *, is_last: bool = False) -> float:
-        """When this stage is over, by the loop's clock."""
-        return self._began + self._council.config.time_s * (1.0 if is_last else _FOR_DRAFTS)
-
-    async def _run(self, parts: Sequence[Part], until: float, quorum: int = 0) -> None:
-        """Ask them side by side; return when all are over, the time is, or a quorum is out of reach."""
-        self.parts += parts
-        pending = {self._start(part, self._bill) for part in parts}
-        while pending:
-            left_s = until - self._loop.time()
-            lost = sum(1 for part in parts if part.is_over and part.problem)
-            if left_s <= 0 or len(parts) - lost < quorum:
-                break
-            done, pending = await asyncio.wait(
-                pending, timeout=min(left_s, KEEP_ALIVE_S), return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                task.result()  # raises what is a fault of ours
-            if not done and self._loop.time() < until:
-                self._reply.keep_alive()
-        for part in parts:
-            part.cut(PartCut(_OVER if self._loop.time() >= until else "too many others have failed"))
-        if pending:
-            await asyncio.wait(pending)
 
     # -- telling ---------------------------------------------------------------------------------------------------
 
@@ -223,11 +170,13 @@ class Sitting:
             self._tell(f"Left out: {part.name}: {part.problem}." if part.problem else f"{part.name}:\n{part.text}")
         await self._exchange.client.room()
 
+    def _leave_out(self, what: str) -> None:
+        """Nobody was asked for it, and the client is told."""
+        self._left_out.append(what)
+        self._tell(f"Left out: {what}.")
+
     def _tell(self, text: str) -> None:
         self._reply.tell(f"{text}\n\n")
-
-
-_OVER = "the time budget is over"
 
 
 def _texts(parts: Sequence[Part]) -> list[str]:

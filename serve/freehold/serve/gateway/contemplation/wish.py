@@ -127,7 +127,7 @@ def read_wish(endpoint: Endpoint, document: Mapping[str, Any], route: str) -> Wi
 def _ignored(document: Mapping[str, Any]) -> tuple[str, ...]:
     hints = (rule for rule in rules()[PATH] if rule.action == "hint" and rule.parameter not in _PASSED_HINTS)
     asked = ((rule, document.get(rule.parameter)) for rule in hints)
-    return tuple(sorted(rule.parameter for rule, value in asked if value is not None))
+    return tuple(sorted(rule.parameter for rule, value in asked if value is not None and value not in rule.harmless))
 
 
 def _check(name: str, value: Any) -> None:
