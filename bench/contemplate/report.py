@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from bench.contemplate.asking import CONCURRENCY, CONTENDERS, MODEL, Answer
 from bench.contemplate.questions import PATTERNS, Question
 from freehold.evaluate.statistics.interval import mean_interval
+from freehold.evaluate.statistics.pairs import Vector
 from freehold.evaluate.statistics.significance import p_value
 
 CONFIDENCE = 0.95
@@ -39,6 +40,9 @@ def page(items: Sequence[Question], answers: Answers, machine: str, minutes: flo
             "",
             _outcomes(answers),
             "",
+            "The comparison with temperature 0 counts where an application can ask that way, the other where it must "
+            "sample. A debate asks its models to judge; whether yours can is what this command is for.",
+            "",
         ]
     )
 
@@ -58,8 +62,8 @@ def _table(name: str, numbers: Sequence[int], answers: Answers) -> str:
         of = [answers[contender.name, number] for number in numbers]
         solved = sum(answer.is_solved for answer in of)
         low, high = binomtest(solved, len(of)).proportion_ci(CONFIDENCE, method="wilson")
-        difference, p = _against_single(contender.name, numbers, answers)
-        tokens = sum(answer.tokens for answer in of)
+        difference, p = _against(contender.name, CONTENDERS[0].name, numbers, answers)
+        tokens = _tokens(contender.name, numbers, answers)
         per_solved = f"{tokens / solved:.0f}" if solved else "none solved"
         p50, p95 = np.quantile([answer.latency_s for answer in of], [0.5, 0.95])
         lines.append(
@@ -69,16 +73,15 @@ def _table(name: str, numbers: Sequence[int], answers: Answers) -> str:
     return "\n".join([*lines, ""])
 
 
-def _differences(name: str, numbers: Sequence[int], answers: Answers) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    base = CONTENDERS[0].name
+def _differences(name: str, base: str, numbers: Sequence[int], answers: Answers) -> Vector:
     pairs = ((answers[name, number].is_solved, answers[base, number].is_solved) for number in numbers)
     return np.array([float(mine) - float(theirs) for mine, theirs in pairs])
 
 
-def _against_single(name: str, numbers: Sequence[int], answers: Answers) -> tuple[str, str]:
-    if name == CONTENDERS[0].name:
+def _against(name: str, base: str, numbers: Sequence[int], answers: Answers) -> tuple[str, str]:
+    if name == base:
         return "", ""
-    values = _differences(name, numbers, answers)
+    values = _differences(name, base, numbers, answers)
     low, high = mean_interval(values, CONFIDENCE, np.random.default_rng(0))
     p = p_value(values, np.random.default_rng(0))
     return (
@@ -88,17 +91,26 @@ def _against_single(name: str, numbers: Sequence[int], answers: Answers) -> tupl
 
 
 def _verdicts(slices: Mapping[str, Sequence[int]], answers: Answers) -> list[str]:
+    """Whether it pays: what each contemplation gains over a single answer, and for how many times its tokens."""
     lines = []
-    for contender in CONTENDERS[1:]:
-        for name, numbers in slices.items():
-            values = _differences(contender.name, numbers, answers)
-            low, high = mean_interval(values, CONFIDENCE, np.random.default_rng(0))
-            price = sum(answers[contender.name, number].tokens for number in numbers) / sum(
-                answers[CONTENDERS[0].name, number].tokens for number in numbers
-            )
-            told = "does better" if low > 0 else "does worse" if high < 0 else "cannot be told apart"
-            lines.append(f"- {contender.name}, {name}: {told} at {price:.1f} times the tokens.")
+    for contender in (each for each in CONTENDERS if each.contemplate is not None):
+        for base in (each for each in CONTENDERS if each.contemplate is None):
+            lines.append(f"- **{contender.name}** against one answer at temperature {base.fields['temperature']}:")
+            for name, numbers in slices.items():
+                gain = _against(contender.name, base.name, numbers, answers)[0]
+                told = _told(_differences(contender.name, base.name, numbers, answers))
+                price = _tokens(contender.name, numbers, answers) / _tokens(base.name, numbers, answers)
+                lines.append(f"  {name}: {told}, {gain} points for {price:.1f} times the tokens.")
     return lines
+
+
+def _told(differences: Vector) -> str:
+    low, high = mean_interval(differences, CONFIDENCE, np.random.default_rng(0))
+    return "it pays" if low > 0 else "it does harm" if high < 0 else "no difference is shown, so it does not pay"
+
+
+def _tokens(name: str, numbers: Sequence[int], answers: Answers) -> int:
+    return sum(answers[name, number].tokens for number in numbers)
 
 
 def _outcomes(answers: Answers) -> str:
