@@ -82,6 +82,12 @@ async def test_a_request_that_all_agents_refuse_is_the_clients_fault() -> None:
         assert "too long" in answer["error"]["message"]
 
 
+@pytest.mark.parametrize("status", [401, 404, 429, 503])
+async def test_what_is_wrong_between_gateway_and_engine_is_not_the_clients_fault(status: int) -> None:
+    async with scene(MAJORITY, tiny=answers(status), small=answers(status)) as room:
+        assert (await room.ask())[0] == 502
+
+
 async def test_when_the_time_is_over_what_came_is_the_answer() -> None:
     async with scene({**MAJORITY, "timeS": 0.5}, tiny=hangs, small=says("4")) as room:
         status, answer = await room.ask(include_reasoning=True)

@@ -17,6 +17,8 @@ from freehold.serve.gateway.job import Job
 
 LAST_WORDS_S = 2.0
 """How long the answer waits for parts that were cut off to tell what they have used."""
+_REFUSALS = frozenset({400, 413, 422})
+"""What an engine says of a request; by others it speaks of itself, or of our key there."""
 
 
 class Sitting:
@@ -186,9 +188,8 @@ def _texts(parts: Sequence[Part]) -> list[str]:
 def _no_answer(parts: Sequence[Part], needed: int, *, is_late: bool) -> FreeholdError:
     problems = "; ".join(dict.fromkeys(f"{part.engine.name}: {part.problem}" for part in parts if part.problem))
     told = {part.status for part in parts if part.problem and not part.why_cut}
-    refusals = {status for status in told if 400 <= status < 500 and status != 429}
-    if len(refusals) == 1 and refusals == told:
-        return Refused("The agents refuse the request", why=problems, http_status=refusals.pop())
+    if len(told) == 1 and told <= _REFUSALS:
+        return Refused("The agents refuse the request", why=problems, http_status=told.pop())
     if is_late:
         return OutOfTime("No draft was ready in time", why=problems)
     failed = sum(1 for part in parts if part.problem and not part.why_cut)
