@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from fixtures.council import answers, dies, hangs, says, scene
+from fixtures.council import answers, dies, dies_in_one_piece, hangs, says, scene
 
 from freehold.serve.gateway import winding
 from freehold.serve.gateway.contemplation import sitting
@@ -47,13 +47,21 @@ async def test_a_tie_goes_to_the_likelier_draft(first: float | None, second: flo
         assert answer["system_fingerprint"] == {"one": "fh-tiny", "two": "fh-small"}[expected]
 
 
-@pytest.mark.parametrize("trouble", [answers(500), dies])
-async def test_an_agent_that_fails_is_left_out_and_told(trouble: Any) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (answers(500), "it answered 500: out of order"),
+        (dies, "The engine of 'small' was lost in the middle of its answer"),
+        (dies_in_one_piece, "its answer broke off"),
+        (says(" "), "it said nothing"),
+    ],
+)
+async def test_an_agent_that_fails_is_left_out_and_told(trouble: Any, why: str) -> None:
     async with scene(MAJORITY, tiny=says("4"), small=trouble) as room:
         status, answer = await room.ask(include_reasoning=True)
         assert (status, answer["choices"][0]["message"]["content"]) == (200, "4")
         assert len(answer["usage"]["contemplation"]["left_out"]) == 2
-        assert "Left out: Draft 4 (small)" in answer["choices"][0]["message"]["reasoning"]
+        assert f"Left out: Draft 4 (small): {why}" in answer["choices"][0]["message"]["reasoning"]
         assert "3 of 3 drafts agree" in answer["choices"][0]["message"]["reasoning"]
 
 
