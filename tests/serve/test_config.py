@@ -1,5 +1,6 @@
 """DeploymentConfig: what is accepted, and every mistake at once with its path."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from freehold.core.store import Store
 from freehold.serve.config import ProcessEngine, RemoteEngine, load_config, parse_config
 from freehold.serve.deployment import from_file, from_model
 from freehold.serve.engines.fleet import build_fleet
+from freehold.serve.engines.upstream import build_upstreams
 
 GOOD = """
 models:
@@ -161,6 +163,67 @@ def test_routes_lead_only_to_what_is_configured() -> None:
     config = parse_config({"models": {"small": {"artifact": "a"}}, "routes": routes, "upstreams": upstreams}, "It")
     assert config.routes["fine"].fallback == ("openai/gpt-4o-mini",)
     assert config.upstreams["openai"].base_url == "https://closed.example"
+
+
+MAJORITY = {"agents": {"small": 5}, "mode": "majority"}
+
+
+@pytest.mark.parametrize(
+    ("contemplate", "more", "problems"),
+    [
+        (None, {}, ["contemplate: required"]),
+        (None, {"strategy": "targets"}, ["targets: required"]),
+        (MAJORITY, {"strategy": "targets", "targets": {"small": 1}}, ["contemplate: it counts only"]),
+        (MAJORITY, {"targets": {"small": 1}, "sticky": "none"}, ["sticky: a route", "targets: a route"]),
+        ({"agents": {"small": 1}}, {}, ["contemplate.agents: one draft", "contemplate.judge: a debate needs one"]),
+        (
+            {"agents": {"smal": 2, "claude/x": 1}, "judge": "nobody"},
+            {},
+            ["contemplate.agents.smal: no model", "contemplate.judge: no model", "contemplate: claude/x has no"],
+        ),
+        (
+            {**MAJORITY, "judge": "small", "rounds": 2, "maxTokens": 4, "quorum": 6},
+            {},
+            [f"contemplate.{name}:" for name in ("judge", "maxTokens", "quorum", "rounds")],
+        ),
+    ],
+)
+def test_a_route_that_contemplates_says_everything_that_does_not_fit(
+    contemplate: object, more: dict[str, object], problems: list[str]
+) -> None:
+    upstreams = {"claude": {"baseUrl": "https://closed.example", "api": "anthropic"}}
+    route = {"strategy": "contemplate", **({"contemplate": contemplate} if contemplate else {}), **more}
+    data = {"models": {"small": {"artifact": "a"}}, "routes": {"r": route}, "upstreams": upstreams}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(data, "It")
+    found = caught.value.problems
+    assert len(found) == len(problems), found
+    for expected in problems:
+        assert any(problem.startswith(f"routes.r.{expected}") for problem in found), (expected, found)
+
+
+@pytest.mark.parametrize(
+    ("contemplate", "problem"),
+    [
+        ({"agents": {}}, "routes.r.contemplate.agents"),
+        ({"agents": {"small": 0}}, "routes.r.contemplate.agents.small"),
+        ({"agents": {"small": 2}, "answerPattern": "("}, "it is no regular expression"),
+        ({"agents": {"small": 2}, "patience": 3}, "routes.r.contemplate.patience: unknown key"),
+        ({"agents": {"small": 2}, "rounds": -1}, "routes.r.contemplate.rounds"),
+    ],
+)
+def test_wrong_values_of_a_contemplation_are_named(contemplate: object, problem: str) -> None:
+    route = {"strategy": "contemplate", "contemplate": contemplate}
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        parse_config({"models": {"small": {"artifact": "a"}}, "routes": {"r": route}}, "It")
+
+
+def test_the_models_of_a_contemplation_are_reached_like_any_target() -> None:
+    contemplate = {"agents": {"small": 2, "openai/gpt-4o-mini": 1}, "judge": "openai/gpt-4o"}
+    routes = {"r": {"strategy": "contemplate", "contemplate": contemplate, "record": {}}}
+    upstreams = {"openai": {"baseUrl": "https://closed.example/v1"}}
+    config = parse_config({"models": {"small": {"artifact": "a"}}, "routes": routes, "upstreams": upstreams}, "It")
+    assert set(build_upstreams(config, {})) == {"openai/gpt-4o-mini", "openai/gpt-4o"}
 
 
 def test_jobs_start_only_from_models_that_can_take_their_result() -> None:

@@ -23,6 +23,7 @@ SECTIONS = (
     ("models.&lt;name&gt;.cost", config.Cost),
     ("models.&lt;name&gt;.replaces", config.Replaces),
     ("routes.&lt;name&gt;", config.Route),
+    ("routes.&lt;name&gt;.contemplate", config.Contemplate),
     ("routes.&lt;name&gt;.canary", config.Canary),
     ("routes.&lt;name&gt;.shadow", config.Shadow),
     ("routes.&lt;name&gt;.record", config.Record),

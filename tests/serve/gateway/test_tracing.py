@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from fixtures.council import says, scene
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from freehold.core.errors import ConfigError, OfflineError
 from freehold.serve.gateway.endpoints import ENDPOINTS, STORED_RESPONSE
+from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.span_attributes import OPERATIONS
 from freehold.serve.gateway.tracing import GatewayTracer, create_tracer
 
@@ -173,6 +175,29 @@ async def test_a_request_is_a_server_span_with_a_client_span_per_attempt(
     assert 0 < about.pop("gen_ai.response.time_to_first_chunk") < 60
     assert (about["gen_ai.provider.name"], about["http.request.resend_count"]) == ("openai", 1)
     assert [span.status.code for span in (server, first, second)] == [0, 2, 0]
+
+
+async def test_a_contemplation_is_a_server_span_with_a_span_per_part(
+    tracer: GatewayTracer, collector: Collector
+) -> None:
+    contemplate = {"agents": {"tiny": 2}, "judge": "judge"}
+    async with scene(contemplate, Services(tracer=tracer), tiny=says("4"), judge=says()) as room:
+        _, answer = await room.ask()
+        parents = [call.header("traceparent") for call in room.speakers["tiny"].stub.calls]
+    await _flush(tracer)
+    spans = collector.spans
+    (server,) = (span for span in spans if span.kind == Span.SPAN_KIND_SERVER)
+    parts = {span.span_id: span for span in spans if span.kind == Span.SPAN_KIND_INTERNAL}
+    clients = [span for span in spans if span.kind == Span.SPAN_KIND_CLIENT]
+    names = sorted(part.name for part in parts.values())
+    assert names == ["critique 1", "critique 2", "draft 1", "draft 2", "merge"]
+    assert {part.parent_span_id for part in parts.values()} == {server.span_id}
+    assert {client.parent_span_id for client in clients} == parts.keys(), "each part has its own try"
+    assert {client.trace_id for client in clients} == {server.trace_id}
+    assert {str(parent).split("-")[2] for parent in parents} <= {client.span_id.hex() for client in clients}
+    used = [_attributes(part)["gen_ai.usage.output_tokens"] for part in parts.values()]
+    assert sum(used) == _attributes(server)["gen_ai.usage.output_tokens"] == answer["usage"]["completion_tokens"]
+    assert not any("What is 2 and 2?" in str(span) for span in spans)
 
 
 async def test_the_engine_is_told_which_span_is_its_parent(tracer: GatewayTracer, collector: Collector) -> None:

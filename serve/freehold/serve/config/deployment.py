@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from freehold.core.errors import ConfigError
 from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel, problem_of, read_yaml
@@ -103,12 +104,36 @@ def _route_problems(name: str, route: Route, config: DeploymentConfig) -> list[s
     places = [(f"targets.{target}", target) for target in route.targets]
     places += [(f"fallback.{index}", target) for index, target in enumerate(route.fallback)]
     places += [(place, part.target) for place, part in (("canary", route.canary), ("shadow", route.shadow)) if part]
+    if route.contemplate is not None:
+        places += [(f"contemplate.agents.{agent}", agent) for agent in route.contemplate.agents]
+        places += [("contemplate.judge", route.contemplate.judge)] if route.contemplate.judge else []
     for place, target in places:
         upstream, _, model = target.partition("/")
         is_ours = target in config.models or target in config.adapters
         if not is_ours and not (upstream in config.upstreams and model):
             known = ", ".join([*config.models, *config.adapters, *(f"{each}/…" for each in config.upstreams)])
             problems.append(f"routes.{name}.{place}: no model or upstream of that name; there are {known}")
-    if not any(route.targets.values()):
+    if route.strategy == "contemplate":
+        return problems + [f"routes.{name}.{problem}" for problem in _contemplation_problems(route, config)]
+    if route.contemplate is not None:
+        problems.append(
+            f"routes.{name}.contemplate: it counts only with `strategy: contemplate`; write that, or drop it"
+        )
+    if not route.targets:
+        problems.append(f"routes.{name}.targets: required, but for `strategy: contemplate`")
+    elif not any(route.targets.values()):
         problems.append(f"routes.{name}.targets: every weight is 0, so nothing would answer")
     return problems
+
+
+def _contemplation_problems(route: Route, config: DeploymentConfig) -> list[str]:
+    """Each with its path below the route."""
+    others = sorted(route.model_fields_set - {"strategy", "contemplate", "record"})
+    problems = [f"{to_camel(name)}: a route that contemplates has none; drop it" for name in others]
+    if route.contemplate is None:
+        return [*problems, "contemplate: required for `strategy: contemplate`"]
+    for name in dict.fromkeys(route.contemplate.leads_to()):
+        upstream = config.upstreams.get(name.partition("/")[0])
+        if name not in config.models and upstream is not None and upstream.api == "anthropic":
+            problems.append(f"contemplate: {name} has no /v1/chat/completions, which all parts are asked by")
+    return problems + [f"contemplate.{problem}" for problem in route.contemplate.problems()]

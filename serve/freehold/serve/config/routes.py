@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from freehold.serve.config.base import ConfigModel, SecretRef, without_version
+from freehold.serve.config.contemplation import Contemplate
 
 Target = Annotated[str, Field(min_length=1)]
 
@@ -80,8 +81,13 @@ class Record(ConfigModel):
 class Route(ConfigModel):
     """A name that clients send as "model", and what answers it."""
 
-    targets: dict[Target, Annotated[int, Field(ge=0)]] = Field(min_length=1)
-    """Models by weight, for example `{qwen3-8b: 90, qwen3-14b: 10}`; `<upstream>/<model>` is a closed one."""
+    strategy: Literal["targets", "contemplate"] = "targets"
+    """What answers: one of the `targets`, or several models together, by `contemplate`."""
+    targets: dict[Target, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    """Models by weight, for example `{qwen3-8b: 90, qwen3-14b: 10}`; `<upstream>/<model>` is a closed one. Required,
+    but for a route that contemplates."""
+    contemplate: Contemplate | None = None
+    """Who contemplates, with `strategy: contemplate`: such a route has this and `record`, and nothing else."""
     sticky: Literal["key", "user", "none"] = "key"
     """What keeps to the same target: the caller's key, the request's `user` field (else the key), or nothing."""
     fallback: tuple[Target, ...] = ()
@@ -103,4 +109,5 @@ class Route(ConfigModel):
     def leads_to(self) -> tuple[str, ...]:
         """Every target that it names."""
         trials = tuple(part.target for part in (self.canary, self.shadow) if part)
-        return (*self.targets, *self.fallback, *trials)
+        council = self.contemplate.leads_to() if self.contemplate else ()
+        return (*self.targets, *self.fallback, *trials, *council)

@@ -100,6 +100,8 @@ class Accounts:
                 )
             if job.reservation is not None:
                 job.reservation.settle(prompt + completion, money)
+            if job.on_end is not None:
+                job.on_end(prompt, completion, money)
             if exchange.tape is not None:
                 self._keep(attempt, status)
         else:

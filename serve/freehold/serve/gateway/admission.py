@@ -15,6 +15,7 @@ from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.tokenizing import Tokenizing
 
 if TYPE_CHECKING:
+    from freehold.serve.gateway.contemplation.council import Council
     from freehold.serve.gateway.quotas import Reservation
 
 TEMPLATE_TOKENS = 256
@@ -57,17 +58,24 @@ class Admission:
         return self._quotas is not None and principal.is_limited
 
     async def reserve(
-        self, principal: Principal, request: RelayedRequest, engine: Engine, *, is_bounded: bool
+        self,
+        principal: Principal,
+        request: RelayedRequest,
+        engine: Engine,
+        *,
+        is_bounded: bool,
+        council: "Council | None" = None,
     ) -> "Reservation":
         """What the request may use, taken off the limits of a key that has some. Raises OverLimit.
 
-        `is_bounded` is false where the body names media: its length then says nothing of the prompt's.
+        `is_bounded` is false where the body names media: its length then says nothing of the prompt's. A `council`
+        answers instead of the engine.
         """
         assert self._quotas is not None, "there are limits"
         bound = len(request.body) + TEMPLATE_TOKENS
         if not is_bounded:
             bound = max(bound, engine.context_tokens or UNBOUNDED_OUTPUT)
-        need = self._need(request, engine, bound)
+        need = self._need(request, engine, bound, council)
         reservation = self._quotas.reserve(principal.key_id, principal.limits, *need)
         if reservation is not None:
             return reservation
@@ -77,14 +85,34 @@ class Admission:
             exact = await self._tokenizing.count(request, engine) if refusal.kind == "tokens" else None
             if exact is None or exact >= bound:
                 raise
-        return await self._quotas.acquire(principal.key_id, principal.limits, *self._need(request, engine, exact))
+        need = self._need(request, engine, exact, council)
+        return await self._quotas.acquire(principal.key_id, principal.limits, *need)
 
-    def _need(self, request: RelayedRequest, engine: Engine, prompt: int) -> tuple[int, int]:
+    def _need(self, request: RelayedRequest, engine: Engine, prompt: int, council: "Council | None") -> tuple[int, int]:
         """Tokens and money."""
+        if council is not None:
+            return self._need_of(council, request, prompt)
         tokens = most_tokens(request, engine, prompt)
         prompt = min(prompt, tokens)
         money = 0 if self._pricing is None else self._pricing.forecast(engine.name, prompt, tokens - prompt)
         return tokens, money
+
+    def _need_of(self, council: "Council", request: RelayedRequest, prompt: int) -> tuple[int, int]:
+        needs = tuple(council.needs(prompt, answer_limit(request.document)))
+        tokens = sum(need.prompt + need.completion for need in needs)
+        if self._pricing is None:
+            return tokens, 0
+        forecast = self._pricing.forecast
+        return tokens, sum(forecast(need.engine.name, need.prompt, need.completion) for need in needs)
+
+
+def answer_limit(document: dict[str, Any]) -> int | None:
+    """Most tokens that the request allows an answer; None if it does not say."""
+    for name in _OUTPUT_FIELDS:
+        if name in document and _is_count(document[name]):
+            limit: int = document[name]
+            return min(limit, _COUNTLESS)
+    return None
 
 
 def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
@@ -92,11 +120,8 @@ def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
     if not request.endpoint.generates:
         return prompt
     document, context = request.document, engine.context_tokens
-    output = context or UNBOUNDED_OUTPUT
-    for name in _OUTPUT_FIELDS:
-        if name in document and _is_count(document[name]):
-            output = min(document[name], _COUNTLESS)
-            break
+    limit = answer_limit(document)
+    output = (context or UNBOUNDED_OUTPUT) if limit is None else limit
     answers = _answers(document) if "n" in document or "best_of" in document or "prompt" in document else 1
     tokens: int = prompt + output * answers
     # A prompt together with one answer fits the context, or the engine refuses it.

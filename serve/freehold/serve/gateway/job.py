@@ -1,5 +1,6 @@
 """A request that was let in: whose it is, who may answer, and what was reserved for it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ class Job:
     hints: tuple[str, ...] = ()
     """Parameters that the engine will not honour, and that do not change the answer."""
     reservation: "Reservation | None" = None
+    on_end: Callable[[int, int, int], None] | None = None
+    """Called once with its prompt's tokens, its answer's, and their price in millionths of the currency."""
 
     @property
     def prompts(self) -> int:

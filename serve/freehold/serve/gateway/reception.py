@@ -73,7 +73,9 @@ class Reception:
         media = self._media if request.document else None
         names_media = media is not None and media.is_concerned(body)
         if self._admission.limits(principal):
-            job.reservation = await self._admission.reserve(principal, request, first, is_bounded=not names_media)
+            job.reservation = await self._admission.reserve(
+                principal, request, first, is_bounded=not names_media, council=plan.council
+            )
         if media is not None and names_media:
             await _inline(media, job, request)
         return job

@@ -23,6 +23,7 @@ from freehold.serve.gateway.attempt import Attempt
 from freehold.serve.gateway.body import ClientLeft
 from freehold.serve.gateway.calls import EngineCalls
 from freehold.serve.gateway.connection import ConnectionBroken
+from freehold.serve.gateway.contemplation.contemplation import Contemplation
 from freehold.serve.gateway.endpoints import Endpoint
 from freehold.serve.gateway.errors import Draining, EngineLost, EngineSilent, Unauthorized, Unavailable, send_error
 from freehold.serve.gateway.exchange import Exchange
@@ -67,6 +68,8 @@ class Relay:
         self.winding = Winding(self.calls, self.accounts.conclude)
         self.shadows = Shadows(self.calls, metrics, services.recorder)
         self._spreading = Spreading(self._try, self.accounts, metrics, self.owners)
+        self._contemplation = Contemplation(self._serve, services)
+        metrics.add(self._contemplation.counts)
         self._reception = Reception(table, self.owners, services, Tokenizing(self.calls), max_body_bytes)
 
     def _open_pool(self) -> EnginePool:
@@ -124,6 +127,9 @@ class Relay:
     async def _serve(self, job: Job, exchange: Exchange) -> None:
         """Let the first engine answer that can."""
         self.accounts.open(job, exchange)
+        if job.plan.council is not None:
+            await self._contemplation.answer(job, exchange)
+            return
         if job.plan.shadow is not None:
             self.shadows.send(job, exchange)
         engines = job.plan.engines

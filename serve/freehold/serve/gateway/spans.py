@@ -115,6 +115,12 @@ class SdkExchangeSpan:
         self._open = SdkAttemptSpan(span, set_span_in_context(span, self._context), self._propagator)
         return self._open
 
+    def part(self, name: str) -> "SdkExchangeSpan":
+        attributes: Attributes = {"gen_ai.operation.name": self._operation, "freehold.part": name}
+        span = self._tracer.start_span(name, self._context, kind=SpanKind.INTERNAL, attributes=attributes)
+        context = set_span_in_context(span, self._context)
+        return SdkExchangeSpan(self._tracer, self._propagator, span, context, self._operation)
+
     def engine_headers(self) -> list[tuple[bytes, bytes]]:
         if self._open is not None:
             return self._open.engine_headers()

@@ -54,6 +54,9 @@ class ExchangeSpan(Protocol):
     def engine_headers(self) -> list[tuple[bytes, bytes]]:
         """Those of the last attempt, or of the request itself before there is one."""
 
+    def part(self, name: str) -> "ExchangeSpan":
+        """The span of one part of the request, with attempts of its own (INTERNAL)."""
+
     def first_byte(self) -> None:
         """The first bytes of an event stream are here; not called for an answer that comes in one piece."""
 

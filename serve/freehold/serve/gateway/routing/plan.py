@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from freehold.serve.config import Record, Route
 from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.contemplation.council import Council
 from freehold.serve.gateway.routing.canary import CanaryTrial
 
 
@@ -18,6 +19,8 @@ class RouteSpec:
     canary: Engine | None
     shadow: Engine | None
     trial: CanaryTrial | None
+    council: Council | None = None
+    """Those who contemplate, on a route that does."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,8 @@ class Plan:
     spec: RouteSpec | None = None
     """The route; None if the client named a model."""
     shadow: Engine | None = None
+    council: Council | None = None
+    """They answer together; `engines` are theirs, in no order."""
 
     @property
     def route(self) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from freehold.serve.config import Route
 from freehold.serve.engines.engine import Engine
+from freehold.serve.gateway.contemplation.council import make_council
+from freehold.serve.gateway.contemplation.wish import read_wish
 from freehold.serve.gateway.endpoints import Dialect, Endpoint
 from freehold.serve.gateway.errors import NotAllowed, UnknownModel
 from freehold.serve.gateway.principal import Principal
@@ -50,6 +52,8 @@ class RouteTable:
             return Plan((engine,))
         if not principal.may_use_route(name):
             raise self._unknown(name, principal)
+        if spec.council is not None:
+            return _contemplate(spec, request, principal)
         return _plan(spec, request, principal, caller)
 
     def _unknown(self, name: str, principal: Principal) -> Exception:
@@ -76,6 +80,7 @@ def _spec(name: str, route: Route, known: Mapping[str, Engine], on_rollback: Cal
         canary=known[route.canary.target] if route.canary else None,
         shadow=known[route.shadow.target] if route.shadow else None,
         trial=trial,
+        council=make_council(route.contemplate, known) if route.contemplate else None,
     )
 
 
@@ -94,6 +99,15 @@ def _plan(spec: RouteSpec, request: RelayedRequest, principal: Principal, caller
         raise _must_stay(spec.name) if not principal.may_leave else _wrong_api(spec.name, request.endpoint)
     shadow = spec.shadow if spec.shadow and _may_take(spec.shadow, principal, request.endpoint) else None
     return Plan(engines, spec, shadow)
+
+
+def _contemplate(spec: RouteSpec, request: RelayedRequest, principal: Principal) -> Plan:
+    assert spec.council is not None, "the route has a council"
+    read_wish(request.endpoint, request.document, spec.name)
+    council = spec.council.staying(principal)
+    if council is None:
+        raise _must_stay(spec.name)
+    return Plan(council.engines, spec, council=council)
 
 
 def _is_on_trial(spec: RouteSpec, sticky: str) -> bool:

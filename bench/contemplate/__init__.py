@@ -1,0 +1,1 @@
+"""When contemplation pays: one answer, a majority and a debate of the same small model."""
