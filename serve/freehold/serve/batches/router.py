@@ -41,7 +41,7 @@ def batches_router(database: Database, config: BatchesConfig, quota: StorageQuot
         return shown(database.call(lambda connection: get_batch(connection, batch_id, caller.visible)))
 
     @router.post("/{batch_id}/cancel")
-    def cancel(batch_id: str, caller: Caller) -> Batch:
+    def stop_batch(batch_id: str, caller: Caller) -> Batch:
         return shown(database.call(lambda connection: cancel_batch(connection, batch_id, caller.visible)))
 
     return router

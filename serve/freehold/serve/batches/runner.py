@@ -57,7 +57,7 @@ class BatchRunner:
         self._storage = file_storage(settings)
         self._keyring = keyring
         self._ledger = ledger
-        self._replica = replica
+        self.replica = replica
         self._works: dict[BatchWork, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_retired = False
@@ -75,7 +75,7 @@ class BatchRunner:
             capacity=capacity,
             holder=self._holder,
             account=self._ledger.record,
-            runner=self._replica,
+            runner=self.replica,
             lease_s=self.lease_s,
             heartbeat_s=self.heartbeat_s,
         )
@@ -138,8 +138,8 @@ class BatchRunner:
         def exchange(connection: Connection) -> Mapping[str, Load]:
             if not unfinished_batches(connection):
                 return {}
-            tell_loads(connection, self._replica, loads)
-            return loads_elsewhere(connection, self._replica)
+            tell_loads(connection, self.replica, loads)
+            return loads_elsewhere(connection, self.replica)
 
         while True:
             loads = capacity.loads()

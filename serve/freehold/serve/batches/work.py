@@ -72,6 +72,8 @@ class BatchWork:
         self._endpoint = ENDPOINTS[batch.endpoint]
         self._stopping = asyncio.Event()
         """No further line is asked."""
+        self._is_lost = False
+        """Its lease ran out: answers are of no use here."""
         self._asked: set[Asking] = set()
         self._time = 0.0
         """The database's, at the last beat."""
@@ -121,6 +123,8 @@ class BatchWork:
         await held.beat()
         if held.batch.status == "in_progress":
             await self._watched(self._answer_all(file, found.lines))
+            if self._is_lost:
+                raise Interrupted
             await held.settle()
         await self._finish(found.lines)
 
@@ -255,7 +259,11 @@ class BatchWork:
             if asked.is_gone:
                 asked.delegation.release()
             elif wait is None:
-                self._record(line, asked)
+                try:
+                    self._record(line, asked)
+                except Interrupted:
+                    self._is_lost = True
+                    self._stop()
                 return
             else:
                 asked.delegation.release()
