@@ -57,7 +57,7 @@ class HeldBatch:
             self._take(placed)
 
     def record(self, record: Record) -> None:
-        """A line was answered: write it down. Raises OSError, and Interrupted if somebody else may hold the batch now."""
+        """Write down what a line was answered. Raises OSError, and Interrupted if others may hold the batch by now."""
         if monotonic() > self._valid_until:
             raise Interrupted
         self._take(self.journal.append(record))

@@ -15,9 +15,7 @@ from freehold.serve.state.database import now
 from freehold.serve.state.files import UNFINISHED
 from freehold.serve.state.tables import BatchJobRow
 
-Status = Literal[
-    "validating", "in_progress", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled"
-]
+Status = Literal["validating", "in_progress", "finalizing", "cancelling", "completed", "failed", "expired", "cancelled"]
 
 
 class TooManyBatches(UserError):
