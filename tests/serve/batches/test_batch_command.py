@@ -33,7 +33,7 @@ from freehold.serve.cli.batch import app
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and have no keys from outside."""
     monkeypatch.setattr(journey.Journey, "poll_s", 0.05)
-    for name in ("FREEHOLD_API_KEY", "OPENAI_API_KEY", "FREEHOLD_URL"):
+    for name in ("FREEHOLD_API_KEY", "FREEHOLD_URL"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -251,6 +251,12 @@ async def test_a_cancelled_batch_keeps_what_it_has(house: BatchHouse) -> None:
     assert [each["error"]["code"] for each in unanswered] == ["batch_cancelled"] * 7
     assert len(house.tiny.calls) == 5, "nothing was asked after it"
     assert all(call.left.is_set() for call in house.tiny.calls[3:]), "what ran was stopped"
+
+    async def is_accounted() -> bool:
+        return (await house.usage())["requests"] == 5
+
+    await until(is_accounted)
+    assert (await house.usage())["errors"] == 2, "what was cut off is accounted for as for a client that left"
     with pytest.raises(openai.BadRequestError, match="its status is cancelled"):
         await client.batches.cancel(batch.id)
 

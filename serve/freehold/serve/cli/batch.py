@@ -50,7 +50,7 @@ UrlOption = Annotated[
 KeyOption = Annotated[
     str | None,
     typer.Option(
-        envvar=["FREEHOLD_API_KEY", "OPENAI_API_KEY"],
+        envvar="FREEHOLD_API_KEY",
         help="Key of that gateway; better by the environment than here.",
         show_envvar=True,
     ),
@@ -90,8 +90,8 @@ def run(
 ) -> None:
     """Send a file of requests, follow them, and write the answers in the order of the requests.
 
-    Lines that were not answered go into OUTPUT.errors.jsonl, and the command then ends with status 1. An end of this
-    command ends no batch.
+    Lines that were not answered go into a file beside it (answers.errors.jsonl for answers.jsonl), and the command then
+    ends with status 1. An end of this command ends no batch.
     """
     from freehold.serve.batches.client.journey import Journey
 

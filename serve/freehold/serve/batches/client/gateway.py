@@ -50,7 +50,8 @@ class RemoteBatches:
 
     def create(self, file_id: str, endpoint: str, metadata: dict[str, str]) -> "Batch":
         with self._told():
-            return self._client.batches.create(
+            # Asked again, a request whose answer was lost would make a second batch.
+            return self._client.with_options(max_retries=0).batches.create(
                 input_file_id=file_id,
                 endpoint=endpoint,  # type: ignore[arg-type]  # the gateway says which there are
                 completion_window="24h",
