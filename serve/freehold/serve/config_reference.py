@@ -29,6 +29,9 @@ SECTIONS = (
     ("routes.&lt;name&gt;.record", config.Record),
     ("upstreams.&lt;name&gt;", config.Upstream),
     ("upstreams.&lt;name&gt;.prices.&lt;model&gt;", config.TokenPrice),
+    ("tuning", config.TuningConfig),
+    ("tuning.defaults", config.TuningDefaults),
+    ("batches", config.BatchesConfig),
     ("gateway", config.GatewayConfig),
     ("gateway.media", config.MediaConfig),
 )

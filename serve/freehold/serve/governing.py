@@ -15,8 +15,12 @@ from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
+from freehold.serve.batches.api import batch_pages
+from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import Engine
+from freehold.serve.files.api import files_pages
+from freehold.serve.files.purposes import rules_of
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.ledger import Ledger, Pricing
 from freehold.serve.gateway.media import MediaInliner
@@ -96,17 +100,34 @@ async def governance(
             media=media,
             recorder=recorder,
             tracer=tracer,
-            pages=_tuning_pages(config, database, settings, keyring),
+            pages=owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
+            batches=_batch_runner(config, settings, database, keyring, ledger, replica),
             admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log), desk),
         )
 
 
-def _tuning_pages(
-    config: DeploymentConfig, database: Database, settings: Settings, keyring: KeyRing
+def owned_pages(
+    config: DeploymentConfig, database: Database, settings: Settings, keyring: KeyRing | None
 ) -> tuple[APIRouter, ...]:
-    if config.tuning is None:
+    """Files, fine-tuning jobs and batches, as far as the config has them."""
+    rules = rules_of(config)
+    if rules is None:
         return ()
-    return tuning_pages(database, config.tuning, settings, keyring if config.gateway.auth == "keys" else None)
+    pages = [files_pages(database, rules, settings, keyring)]
+    if config.tuning is not None:
+        pages.append(tuning_pages(database, config.tuning, keyring))
+    if config.batches is not None:
+        pages.append(batch_pages(database, config.batches, rules, keyring))
+    return tuple(pages)
+
+
+def _batch_runner(
+    config: DeploymentConfig, settings: Settings, database: Database, keyring: KeyRing, ledger: Ledger, replica: str
+) -> BatchRunner | None:
+    if config.batches is None:
+        return None
+    whose = keyring if config.gateway.auth == "keys" else None
+    return BatchRunner(config.batches, config.gateway, settings, database, whose, ledger, replica)
 
 
 async def _migrate_later(database: Database) -> None:

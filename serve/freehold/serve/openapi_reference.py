@@ -13,15 +13,15 @@ from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
-from freehold.serve.config import DeploymentConfig, GatewayConfig, TuningConfig
+from freehold.serve.config import BatchesConfig, DeploymentConfig, GatewayConfig, TuningConfig
 from freehold.serve.gateway import create_gateway
 from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.ledger import Pricing
 from freehold.serve.gateway.services import Services
+from freehold.serve.governing import owned_pages
 from freehold.serve.recording.recorder import Recorder
 from freehold.serve.state.database import open_database
 from freehold.serve.state.keys import KeyStore
-from freehold.serve.tuning.api import tuning_pages
 
 _NOWHERE = Path("/nonexistent")
 _CONFIG = DeploymentConfig.model_validate({"models": {"model": {"engine": {"kind": "remote", "baseUrl": "http://x"}}}})
@@ -37,7 +37,8 @@ async def _served() -> Any:
     keyring, recorder = KeyRing(KeyStore(database)), Recorder(_NOWHERE, {})
     desk = AdapterDesk(database, Store(_NOWHERE), _CONFIG)
     admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, AuditLog(_NOWHERE), desk)
-    pages = tuning_pages(database, TuningConfig(models=("model",)), Settings(home=_NOWHERE), keyring)
+    sections = {"tuning": TuningConfig(models=("model",)), "batches": BatchesConfig()}
+    pages = owned_pages(_CONFIG.model_copy(update=sections), database, Settings(home=_NOWHERE), keyring)
     transport = httpx.ASGITransport(create_gateway({}, GatewayConfig(), services=Services(admin=admin, pages=pages)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         document = (await client.get("/openapi.json")).json()

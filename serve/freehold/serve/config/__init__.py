@@ -4,6 +4,7 @@ snake_case in Python, camelCase in YAML; unknown keys are errors that name their
 """
 
 from freehold.serve.config.base import ConfigModel, SecretRef
+from freehold.serve.config.batches import BatchesConfig
 from freehold.serve.config.contemplation import Contemplate
 from freehold.serve.config.deployment import DeploymentConfig, load_config, parse_config
 from freehold.serve.config.gateway import GatewayConfig, MediaConfig
@@ -21,6 +22,7 @@ from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPri
 from freehold.serve.config.tuning import TuningConfig, TuningDefaults
 
 __all__ = [
+    "BatchesConfig",
     "Canary",
     "ConfigModel",
     "Contemplate",

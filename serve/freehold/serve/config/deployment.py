@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from freehold.core.errors import ConfigError
 from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel, problem_of, read_yaml
+from freehold.serve.config.batches import BatchesConfig
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
 from freehold.serve.config.routes import Route, Upstream
@@ -23,6 +24,8 @@ class DeploymentConfig(ConfigModel):
     gateway: GatewayConfig = GatewayConfig()
     tuning: TuningConfig | None = None
     """Fine-tuning through the API; without it there is none."""
+    batches: BatchesConfig | None = None
+    """Offline inference through the API; without it there is none."""
 
     @property
     def adapters(self) -> dict[str, str]:
@@ -61,7 +64,7 @@ def _cross_field_problems(config: DeploymentConfig) -> list[str]:
     problems += _adapter_problems(config)
     for name, route in config.routes.items():
         problems += _route_problems(name, route, config)
-    return problems + _tuning_problems(config)
+    return problems + _tuning_problems(config) + _batches_problems(config)
 
 
 def _adapter_problems(config: DeploymentConfig) -> list[str]:
@@ -97,6 +100,16 @@ def _tuning_problems(config: DeploymentConfig) -> list[str]:
                 "`serve: false` here"
             )
     return problems
+
+
+def _batches_problems(config: DeploymentConfig) -> list[str]:
+    batches, tuning = config.batches, config.tuning
+    if batches is None or tuning is None:
+        return []
+    given = {"teamBytes": batches.team_bytes, "totalBytes": batches.total_bytes}
+    return [
+        f"batches.{name}: tuning.{name} holds for all files; drop this one" for name, value in given.items() if value
+    ]
 
 
 def _route_problems(name: str, route: Route, config: DeploymentConfig) -> list[str]:

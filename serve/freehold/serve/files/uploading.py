@@ -7,17 +7,16 @@ from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 
-from freehold.serve.config import TuningConfig
 from freehold.serve.files.findings import Findings
 from freehold.serve.files.form import FILE, StreamedForm
 from freehold.serve.files.inspection import Inspector, require_sound
+from freehold.serve.files.purposes import TUNING, Rules, shown_to
 from freehold.serve.files.storage import FileStorage, Incoming
-from freehold.serve.gateway.errors import RequestError
+from freehold.serve.gateway.errors import NotAllowed, RequestError
 from freehold.serve.state.database import Database, DatabaseUnavailable
-from freehold.serve.state.files import FileRecord, StorageQuota, complete_file, forget_file, reserve_file
+from freehold.serve.state.files import FileRecord, complete_file, forget_file, reserve_file
 from freehold.serve.tuning.spaces import Space
 
-PURPOSE = "fine-tune"
 BLOCK_BYTES = 1024 * 1024
 """Written at a time, by a thread; as much again may be waiting."""
 FORM_BYTES = 64 * 1024
@@ -29,13 +28,14 @@ _LIFETIMES_S = (3600, 30 * 86_400)
 
 
 class Uploads:
-    """Takes files in, within what `config` allows."""
+    """Takes files in, within what `rules` allow."""
 
-    def __init__(self, database: Database, storage: FileStorage, config: TuningConfig) -> None:
+    def __init__(self, database: Database, storage: FileStorage, rules: Rules) -> None:
         self._database = database
         self._storage = storage
-        self._most_bytes = config.max_file_bytes
-        self._quota = StorageQuota(config.team_bytes, config.total_bytes)
+        self._rules = rules
+        self._most_bytes = rules.most_bytes()
+        self._quota = rules.quota
         self._inspector = Inspector()
 
     async def take(self, space: Space, content_type: str, declared: str, body: AsyncIterable[bytes]) -> FileRecord:
@@ -51,11 +51,17 @@ class Uploads:
         try:
             incoming = await asyncio.to_thread(self._storage.receive, file_id)
             form = await self._receive(incoming, content_type, body)
-            filename, lifetime_s = _name(form.filename or ""), _lifetime(form.fields)
+            purpose = self._check_fields(form.fields, space)
+            if incoming.size_bytes > self._rules.most_bytes(purpose):
+                raise self._too_large(f"it has {incoming.size_bytes} bytes", purpose)
+            filename = _name(form.filename or "")
+            lifetime_s = _lifetime(form.fields) or self._rules.lifetime_s(purpose)
             sha256 = await asyncio.to_thread(incoming.close)
-            findings = await self._inspector.inspect(incoming.path)
-            require_sound(findings)
-            return await self._keep(incoming, file_id, filename, sha256, findings, lifetime_s)
+            findings = Findings()
+            if purpose == TUNING:
+                findings = await self._inspector.inspect(incoming.path)
+                require_sound(findings)
+            return await self._keep(incoming, file_id, filename, purpose, sha256, findings, lifetime_s)
         except BaseException:
             await asyncio.shield(self._give_up(file_id, incoming))
             raise
@@ -79,7 +85,6 @@ class Uploads:
             raise RequestError("The upload broke off", why="the client left", code="torn_upload", param=FILE) from error
         form.end()
         await self._write(incoming, waiting)
-        _check_fields(form.fields)
         return form
 
     async def _write(self, incoming: Incoming, waiting: bytearray) -> None:
@@ -88,11 +93,11 @@ class Uploads:
         await asyncio.to_thread(incoming.write, bytes(waiting))
         waiting.clear()
 
-    def _too_large(self, why: str) -> RequestError:
+    def _too_large(self, why: str, purpose: str | None = None) -> RequestError:
         return RequestError(
             "The file is too large",
             why=why,
-            next_step=f"The limit is {self._most_bytes} bytes (tuning.maxFileBytes).",
+            next_step=f"The limit is {self._rules.most_bytes(purpose)} bytes ({self._rules.limit_name(purpose)}).",
             code="file_too_large",
             param=FILE,
         )
@@ -102,24 +107,53 @@ class Uploads:
         incoming: Incoming,
         file_id: str,
         filename: str,
+        purpose: str,
         sha256: str,
         findings: Findings,
         lifetime_s: float | None,
     ) -> FileRecord:
         # Bytes before the row: what has a row can be read.
-        await asyncio.to_thread(self._storage.keep, incoming, file_id, PURPOSE)
+        await asyncio.to_thread(self._storage.keep, incoming, file_id, purpose)
         return await self._database.run(
             lambda connection: complete_file(
                 connection,
                 file_id,
                 filename=filename,
-                purpose=PURPOSE,
+                purpose=purpose,
                 size_bytes=incoming.size_bytes,
                 sha256=sha256,
                 kind=findings.kind,
                 lifetime_s=lifetime_s,
             )
         )
+
+    def _check_fields(self, fields: dict[str, str], space: Space) -> str:
+        """The purpose. Raises RequestError, and NotAllowed where the key may not upload for it."""
+        known = ("purpose", _ANCHOR, _SECONDS)
+        for name in fields:
+            if name not in known:
+                raise RequestError(
+                    f"Unknown field '{name[:64]}'",
+                    why=f"known are {FILE}, {', '.join(known)}",
+                    code="unknown_parameter",
+                    param=name[:64],
+                )
+        purpose, served = fields.get("purpose"), self._rules.purposes
+        if purpose is None or purpose not in served:
+            why = "it is missing" if purpose is None else f"'{purpose[:64]}' is not served here"
+            next_step = f"Send {' or '.join(f'`{name}`' for name in served)}."
+            raise RequestError(
+                "The purpose is not right", why=why, next_step=next_step, code="invalid_purpose", param="purpose"
+            )
+        shown = shown_to(space)
+        if shown is not None and purpose not in shown:
+            raise NotAllowed(
+                f"{space.key_id} may not fine-tune",
+                why="training data takes a key that may",
+                next_step=f"An administrator runs `freehold keys update {space.key_id} --may-tune`.",
+                code="tuning_not_allowed",
+            )
+        return purpose
 
     async def _give_up(self, file_id: str, incoming: Incoming | None) -> None:
         """Leave nothing behind; what the database does not hear of is swept later."""
@@ -128,22 +162,6 @@ class Uploads:
         await asyncio.to_thread(self._storage.remove, file_id)
         with suppress(DatabaseUnavailable):
             await self._database.run(lambda connection: forget_file(connection, file_id))
-
-
-def _check_fields(fields: dict[str, str]) -> None:
-    known = ("purpose", _ANCHOR, _SECONDS)
-    for name in fields:
-        if name not in known:
-            raise RequestError(
-                f"Unknown field '{name[:64]}'", why=f"known are {FILE}, {', '.join(known)}", code="unknown_parameter",
-                param=name[:64],
-            )  # fmt: skip
-    purpose = fields.get("purpose")
-    if purpose != PURPOSE:
-        why = "it is missing" if purpose is None else f"'{purpose[:64]}' is not served here"
-        raise RequestError(
-            "The purpose is not right", why=why, next_step=f"Send `{PURPOSE}`.", code="invalid_purpose", param="purpose"
-        )
 
 
 def _name(given: str) -> str:

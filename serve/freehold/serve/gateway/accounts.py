@@ -43,7 +43,9 @@ class Accounts:
         engine_time = self._times.get(worker)
         if engine_time is None:
             engine_time = self._times[worker] = EngineTime()
-        meter = AnswerMeter(self._metrics.of(engine.name), exchange.started)
+        meter = AnswerMeter(
+            self._metrics.of(engine.name), exchange.started, is_background=exchange.delegation is not None
+        )
         attempt = Attempt(engine, job, exchange, job.request_id, meter, engine_time)
         if exchange.span is not None:
             host, port, _ = self._calls.address(engine).origin
@@ -62,9 +64,9 @@ class Accounts:
             key_id=exchange.principal.key_id,
         )
         principal = exchange.principal
-        if self._services.ledger is not None and principal.key_id:
+        if principal.key_id:
             whose = (principal.key_id, principal.team, "", "")
-            self._services.ledger.record(UsageEntry(time.time(), *whose, endpoint.path, error.http_status))
+            self._record(exchange, UsageEntry(time.time(), *whose, endpoint.path, error.http_status))
         if exchange.span is not None:
             exchange.span.end(error.http_status, error_type=error.code)
 
@@ -107,7 +109,7 @@ class Accounts:
         else:
             attempt.meter.dismiss()
         job.plan.observe(attempt.engine, failed=status >= 500, first_byte_s=attempt.meter.first_byte_s)
-        if self._services.ledger is not None:
+        if self._services.ledger is not None or exchange.delegation is not None:
             entry = UsageEntry(
                 time.time(),
                 job.principal.key_id,
@@ -123,9 +125,15 @@ class Accounts:
                 engine_us,
                 money,
             )
-            self._services.ledger.record(entry)
+            self._record(exchange, entry)
         if exchange.span is not None:
             self._end_spans(attempt, seen, status, prompt, completion)
+
+    def _record(self, exchange: Exchange, entry: UsageEntry) -> None:
+        if exchange.delegation is not None:
+            exchange.delegation.record(entry)
+        elif self._services.ledger is not None:
+            self._services.ledger.record(entry)
 
     def _keep(self, attempt: Attempt, status: int) -> None:
         """Hand the exchange to the recorder: references only, it parses in a thread of its own."""

@@ -56,7 +56,9 @@ class Gateway:
         services_of = (engine.service for engine in engines.values() if isinstance(engine, ServiceEngine))
         self.metrics.held = {service.model: 0 for service in services_of if service.hold_s}
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
+        self._engines = engines
         self._siblings = services.siblings
+        self._batches = services.batches
         self._pages = create_pages(engines, self.metrics, self._relay, services)
         if services.keyring is not None:
             services.keyring.on_revoked = self._relay.cut_off
@@ -108,10 +110,14 @@ class Gateway:
         """Open the pool towards the engines."""
         self._relay.pool = EnginePool()
         self._relay.is_draining = False
+        if self._batches is not None:
+            self._batches.start(self._relay, self._engines, self.metrics)
 
     async def drain(self, timeout_s: float) -> int:
         """Refuse new requests, wait for those in flight, then end the rest with an error; how many those were."""
         self._relay.is_draining = True
+        if self._batches is not None:
+            self._batches.retire()
         await self._until_idle(timeout_s)
         unfinished = list(self._relay.running)
         for exchange in unfinished:
@@ -130,6 +136,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Settle what is still open, and close the pool towards the engines."""
+        if self._batches is not None:
+            await self._batches.close()
         await self._relay.shadows.close()
         await self._relay.winding.give_up(_LAST_WORDS_S)
         pool, self._relay.pool = self._relay.pool, None

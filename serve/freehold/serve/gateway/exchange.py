@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Scope
 
 from freehold.core.errors import FreeholdError
+from freehold.serve.gateway.delegation import DELEGATION, Delegation
 from freehold.serve.gateway.endpoints import Endpoint
 from freehold.serve.gateway.errors import error_answer, stream_event
 from freehold.serve.gateway.headers import RawHeaders
@@ -33,6 +34,7 @@ class Exchange:
         "abort_error",
         "client",
         "client_left",
+        "delegation",
         "endpoint",
         "model",
         "principal",
@@ -54,6 +56,8 @@ class Exchange:
         """What the client saw, or would have seen; 0 while nothing was sent."""
         self.client_left = False
         self.abort_error: FreeholdError | None = None
+        self.delegation: Delegation | None = scope.get(DELEGATION)
+        """Set where the gateway itself sends it for a key."""
         self.principal = ANONYMOUS
         self.model = ""
         """Of the engine that is to answer, as metrics name it; empty before that is known."""

@@ -152,6 +152,20 @@ class KeyRing:
                 ) from None
         return self.find(headers)
 
+    async def holder(self, key_id: str) -> Principal:
+        """The key of this id, for what the gateway does in its name. Raises Unauthorized, and KeysUnavailable."""
+        if key_id == self._admin.key_id:
+            return self._admin
+        entry = self._table.entries.get(key_id)
+        if entry is None:
+            if not await self.refresh():
+                raise KeysUnavailable("The API key cannot be checked now", why="the database does not answer")
+            entry = self._table.entries.get(key_id)
+        if entry is None:
+            raise UnknownKey(f"The API key {key_id} does not exist any more")
+        refuse_invalid(entry, entry.secret_hash, self._time())
+        return entry.principal
+
     async def refresh(self) -> bool:
         """Take in every change that was committed before the call; False if the database does not answer."""
         async with self._lock:

@@ -15,6 +15,7 @@ class AnswerMeter:
 
     __slots__ = (
         "_first",
+        "_is_background",
         "_last_s",
         "_metrics",
         "_started",
@@ -25,7 +26,8 @@ class AnswerMeter:
         "first_byte_s",
     )
 
-    def __init__(self, metrics: ModelMetrics, started: float) -> None:
+    def __init__(self, metrics: ModelMetrics, started: float, *, is_background: bool = False) -> None:
+        """`is_background` says that nobody waits for the answer at a socket."""
         self._metrics = metrics
         self._started = started
         self._last_s = 0.0
@@ -33,12 +35,16 @@ class AnswerMeter:
         self._tail: deque[bytes] = deque(maxlen=_TAIL_READS)
         self._usage: Usage | None = None
         self._waiting = True
+        self._is_background = is_background
         self.events_seen = 0
         """Events of a stream so far."""
         self.first_byte_s = 0.0
         """From the request to the first bytes of the answer; 0 before them."""
         metrics.in_flight += 1
         metrics.waiting += 1
+        if is_background:
+            metrics.background_in_flight += 1
+            metrics.background_waiting += 1
 
     @property
     def usage(self) -> Usage | None:
@@ -52,6 +58,8 @@ class AnswerMeter:
         if self._waiting:
             self._waiting = False
             self._metrics.waiting -= 1
+            if self._is_background:
+                self._metrics.background_waiting -= 1
 
     def first_events(self, chunk: bytes) -> None:
         """The first bytes of an event stream."""
@@ -96,6 +104,8 @@ class AnswerMeter:
         """The attempt has failed and another one follows: the request is not over."""
         self.answered()
         self._metrics.in_flight -= 1
+        if self._is_background:
+            self._metrics.background_in_flight -= 1
 
     def close(self, path: str, status: int) -> None:
         """The exchange is over."""

@@ -53,6 +53,8 @@ class ModelMetrics:
     """One model's numbers."""
 
     __slots__ = (
+        "background_in_flight",
+        "background_waiting",
         "broken_answers",
         "completion_tokens",
         "duration",
@@ -69,6 +71,9 @@ class ModelMetrics:
         self.requests: dict[tuple[str, int], int] = {}
         self.in_flight = 0
         self.waiting = 0
+        self.background_in_flight = 0
+        """Of those in flight, lines of batches."""
+        self.background_waiting = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.unmetered_streams = 0
@@ -179,9 +184,11 @@ class GatewayMetrics(Collector):
         waiting = GaugeMetricFamily(
             "freehold_requests_waiting", "Requests that an engine has and has not begun to answer.", labels=("model",)
         )
+        lines = GaugeMetricFamily("freehold_batch_lines_in_flight", "Of these, lines of batches.", labels=("model",))
         for model, metrics in self._models.items():
             in_flight.add_metric((model,), metrics.in_flight)
             waiting.add_metric((model,), metrics.waiting)
+            lines.add_metric((model,), metrics.background_in_flight)
         held = GaugeMetricFamily(
             "freehold_requests_held", "Requests that wait until a replica of the model is ready.", labels=("model",)
         )
@@ -193,7 +200,7 @@ class GatewayMetrics(Collector):
         rolled_back = GaugeMetricFamily("freehold_canary_rolled_back", "1 if it was taken back.", labels=("route",))
         for route, trial in self.trials.items():
             rolled_back.add_metric((route,), float(trial.is_rolled_back))
-        return (in_flight, waiting, ready, rolled_back, *([held] if self.held else ()))
+        return (in_flight, waiting, lines, ready, rolled_back, *([held] if self.held else ()))
 
     def _histograms(self) -> Iterable[Metric]:
         rows = (

@@ -31,7 +31,7 @@ _RELAYED = (400, 401, 403, 404, 429, 502, 503, 504)
 _OPENAI, _ANTHROPIC, _EITHER = "Error", "AnthropicError", "EitherError"
 _SHAPES = {_OPENAI: [_OPENAI], _ANTHROPIC: [_ANTHROPIC], _EITHER: [_OPENAI, _ANTHROPIC]}
 """Which forms the errors of an operation may have."""
-_OWNED = ("/v1/files", "/v1/fine_tuning/")
+_OWNED = ("/v1/files", "/v1/fine_tuning/", "/v1/batches")
 """Pages whose content belongs to the key's team."""
 _FROM_FASTAPI = "422"
 """Its refusals, which the gateway answers with a 400."""
@@ -90,7 +90,8 @@ def _guard(path: str, operation: Part) -> None:
     if path.startswith("/admin/"):
         responses |= _errors([400] * refuses_input + [401, 403, *may_miss, 503], _OPENAI)
     elif path.startswith(_OWNED):
-        makes_a_job = [404, 429] if operation["operationId"] == "create_fine_tuning_job" else []
+        made = operation["operationId"]
+        makes_a_job = [404, 429] if made == "create_fine_tuning_job" else [429] if made == "create_batch" else []
         responses |= _errors([400, 401, 403, *may_miss, *makes_a_job, 503], _OPENAI)
     elif path.startswith("/v1/"):
         responses |= _errors([401, *may_miss, 503], _EITHER)

@@ -50,7 +50,10 @@ class Reception:
     async def let_in(self, exchange: Exchange, response_id: str) -> Job:
         """The cheapest reasons against it come first. Raises FreeholdError, ClientLeft."""
         endpoint, scope = exchange.endpoint, exchange.scope
-        principal = self._admission.known(scope["headers"]) or await self._admission.identify(scope["headers"])
+        if exchange.delegation is not None:
+            principal = exchange.delegation.principal
+        else:
+            principal = self._admission.known(scope["headers"]) or await self._admission.identify(scope["headers"])
         exchange.principal = principal
         body = exchange.client.take_whole(self._max_body_bytes)
         if body is None:

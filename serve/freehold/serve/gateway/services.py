@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from freehold.serve.batches.runner import BatchRunner
     from freehold.serve.gateway.keyring import KeyRing
     from freehold.serve.gateway.ledger import Ledger, Pricing
     from freehold.serve.gateway.media import MediaInliner
@@ -30,7 +31,9 @@ class Services:
     admin: "APIRouter | None" = None
     """Everything under `/admin/v1`."""
     pages: "tuple[APIRouter, ...]" = ()
-    """Further pages: files and fine-tuning jobs."""
+    """Further pages: files, fine-tuning jobs, batches."""
+    batches: "BatchRunner | None" = None
+    """Works on batches by this process's relay."""
     siblings: "Siblings | None" = None
     """The other processes of this gateway."""
     stands_alone: bool = False

@@ -4,6 +4,7 @@ Functions run inside the caller's transaction. `space` says whose files are mean
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -11,12 +12,14 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text
 
 from freehold.core.errors import NotFoundError, UserError
 from freehold.serve.state.database import now
-from freehold.serve.state.tables import FileRow, JobRow
+from freehold.serve.state.tables import BatchJobRow, FileRow, JobRow
 
 ADVISORY_LOCK = 0x46494C45
 """Of PostgreSQL: what is left of a quota must not be given to two uploads at once."""
 PENDING = ("validating_files", "queued", "running")
 """States of a job that still needs its files."""
+UNFINISHED = ("validating", "in_progress", "finalizing", "cancelling")
+"""States of a batch that still needs its input."""
 UPLOAD_LIMIT_S = 86_400.0
 """An upload that has not ended by then never will: its process died."""
 
@@ -29,7 +32,7 @@ class StorageFull(UserError):
 
 
 class FileInUse(UserError):
-    """A job that is not over needs the file."""
+    """A job or a batch that is not over needs the file."""
 
     code = "file_in_use"
 
@@ -70,11 +73,7 @@ def reserve_file(connection: Connection, space: str, key_id: str, size_bytes: in
     """Set room aside for a file that is about to arrive; its id. Raises StorageFull."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("select pg_advisory_xact_lock(:number)"), {"number": ADVISORY_LOCK})
-    used = select(func.coalesce(func.sum(FileRow.size_bytes), 0))
-    _check(
-        "the files of this team", connection.scalar(used.where(FileRow.space == space)), size_bytes, quota.space_bytes
-    )
-    _check("all files together", connection.scalar(used), size_bytes, quota.total_bytes)
+    require_room(connection, space, size_bytes, quota)
     row = FileRecord(
         id=new_file_id(),
         space=space,
@@ -89,6 +88,15 @@ def reserve_file(connection: Connection, space: str, key_id: str, size_bytes: in
     )
     connection.execute(insert(FileRow).values({field.name: getattr(row, field.name) for field in fields(row)}))
     return row.id
+
+
+def require_room(connection: Connection, space: str, size_bytes: int, quota: StorageQuota) -> None:
+    """Raises StorageFull unless a file of this size would fit now."""
+    used = select(func.coalesce(func.sum(FileRow.size_bytes), 0))
+    _check(
+        "the files of this team", connection.scalar(used.where(FileRow.space == space)), size_bytes, quota.space_bytes
+    )
+    _check("all files together", connection.scalar(used), size_bytes, quota.total_bytes)
 
 
 def _check(whose: str, used: int | None, wanted: int, limit: int) -> None:
@@ -119,9 +127,21 @@ def complete_file(
     return get_file(connection, file_id, None)
 
 
-def get_file(connection: Connection, file_id: str, space: str | None, *, in_any_state: bool = False) -> FileRecord:
-    """The file with this id. Raises NotFoundError, also for what is somebody else's, torn or expired."""
+def get_file(
+    connection: Connection,
+    file_id: str,
+    space: str | None,
+    *,
+    among: Sequence[str] | None = None,
+    in_any_state: bool = False,
+) -> FileRecord:
+    """The file with this id, and a purpose `among` these.
+
+    Raises NotFoundError, also for what is somebody else's, torn or expired.
+    """
     query = select(*_COLUMNS).where(FileRow.id == file_id, *_visible(connection, space, in_any_state))
+    if among is not None:
+        query = query.where(FileRow.purpose.in_(among))
     row = connection.execute(query).mappings().one_or_none() if is_file_id(file_id) else None
     if row is None:
         raise NotFoundError(f"No file {file_id[:64]!r}", next_step="GET /v1/files lists those of this key.")
@@ -138,6 +158,7 @@ def list_files(
     space: str | None,
     *,
     purpose: str | None = None,
+    among: Sequence[str] | None = None,
     after: str | None = None,
     order: Literal["asc", "desc"] = "desc",
     limit: int | None = None,
@@ -146,6 +167,8 @@ def list_files(
     query = select(*_COLUMNS).where(*_visible(connection, space)).limit(limit)
     if purpose is not None:
         query = query.where(FileRow.purpose == purpose)
+    if among is not None:
+        query = query.where(FileRow.purpose.in_(among))
     if after is not None:
         last = get_file(connection, after, space)
         is_before = FileRow.created_at < last.created_at if order == "desc" else FileRow.created_at > last.created_at
@@ -160,9 +183,10 @@ def delete_file(connection: Connection, file_id: str, space: str | None) -> File
     """What was deleted. Raises NotFoundError, and FileInUse while a job needs it."""
     record = get_file(connection, file_id, space)
     needs_it = or_(JobRow.training_file == file_id, JobRow.validation_file == file_id)
-    jobs = connection.scalars(select(JobRow.id).where(needs_it, JobRow.status.in_(PENDING)))
-    if user := next(iter(jobs), None):
-        raise FileInUse(f"{file_id} is in use", why=f"{user} is not over", next_step="Cancel the job first, or wait.")
+    jobs = select(JobRow.id).where(needs_it, JobRow.status.in_(PENDING))
+    batches = select(BatchJobRow.id).where(BatchJobRow.input_file == file_id, BatchJobRow.status.in_(UNFINISHED))
+    if user := connection.scalar(jobs.limit(1)) or connection.scalar(batches.limit(1)):
+        raise FileInUse(f"{file_id} is in use", why=f"{user} is not over", next_step="Cancel that first, or wait.")
     forget_file(connection, file_id)
     return record
 
@@ -173,12 +197,14 @@ def forget_file(connection: Connection, file_id: str) -> None:
 
 
 def forget_spent_files(connection: Connection) -> list[str]:
-    """Drop files that have expired and uploads whose process died; their ids. A file that a job needs stays."""
+    """Drop files that have expired and uploads whose process died; their ids. What a job or a batch needs stays."""
     time = now(connection)
     needed = select(JobRow.training_file).where(JobRow.status.in_(PENDING))
     also_needed = select(JobRow.validation_file).where(JobRow.status.in_(PENDING), JobRow.validation_file.is_not(None))
     is_spent = or_(FileRow.expires_at <= time, and_(~_IS_WHOLE, FileRow.created_at < time - UPLOAD_LIMIT_S))
-    query = select(FileRow.id).where(is_spent, FileRow.id.not_in(needed), FileRow.id.not_in(also_needed))
+    asked = select(BatchJobRow.input_file).where(BatchJobRow.status.in_(UNFINISHED))
+    unused = [FileRow.id.not_in(which) for which in (needed, also_needed, asked)]
+    query = select(FileRow.id).where(is_spent, *unused)
     spent = list(connection.scalars(query))
     if spent:
         connection.execute(delete(FileRow).where(FileRow.id.in_(spent)))

@@ -228,6 +228,56 @@ class CheckpointRow(Base):
     metrics: Mapped[dict[str, Any]]
 
 
+class BatchJobRow(Base):
+    """A batch of `/v1/batches`. `runner` and `lease_until` say which process works on it; anybody may after that time.
+
+    What its lines were answered lies in the data folder until it is over, then in its output and error files.
+    """
+
+    __tablename__ = "batch_job"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    space: Mapped[str] = mapped_column(String(160))
+    key_id: Mapped[str] = mapped_column(String(32))
+    """The key that its requests are sent for."""
+    endpoint: Mapped[str] = mapped_column(String(64))
+    input_file: Mapped[str] = mapped_column(String(40))
+    request: Mapped[dict[str, Any]]
+    """What the client asked for beyond that: metadata, lifetime of results."""
+    status: Mapped[str] = mapped_column(String(24), index=True)
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
+    """When what has not been answered never will be."""
+    in_progress_at: Mapped[float | None]
+    finalizing_at: Mapped[float | None]
+    cancelling_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    total: Mapped[int]
+    """Lines; 0 before they are checked."""
+    completed: Mapped[int]
+    failed: Mapped[int]
+    counted: Mapped[int]
+    """Bytes of its journal whose usage has been added to the usage table."""
+    errors: Mapped[dict[str, Any] | None]
+    """Why it failed, line by line."""
+    output_file: Mapped[str | None] = mapped_column(String(40))
+    error_file: Mapped[str | None] = mapped_column(String(40))
+    runner: Mapped[str] = mapped_column(String(32))
+    lease_until: Mapped[float]
+
+
+class ModelLoadRow(Base):
+    """How many requests of clients a gateway process relays to a model, as it last said. For batches elsewhere."""
+
+    __tablename__ = "model_load"
+
+    replica: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    in_flight: Mapped[int]
+    waiting: Mapped[int]
+    told_at: Mapped[float] = mapped_column(index=True)
+
+
 class AdapterRow(Base):
     """An adapter that was asked for while gateways ran. Those that the config names have no row."""
 
@@ -275,3 +325,4 @@ class AdapterReportRow(Base):
 Index("ix_usage_key_id", UsageRow.key_id)
 Index("ix_stored_file_space", FileRow.space)
 Index("ix_tuning_job_space", JobRow.space)
+Index("ix_batch_job_space", BatchJobRow.space)

@@ -3,25 +3,21 @@
 import asyncio
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from freehold.core.environment.gpu import nvidia_smi
 from freehold.core.settings import Settings
 from freehold.serve.config import DeploymentConfig, TuningConfig
-from freehold.serve.files.storage import FileStorage
+from freehold.serve.files.api import file_storage
+from freehold.serve.files.sweeping import sweep_files
 from freehold.serve.gateway.quotas import new_replica_id
 from freehold.serve.state.database import DatabaseUnavailable, default_url, open_database
-from freehold.serve.state.files import forget_spent_files, known_files
 from freehold.serve.state.tuning_work import Stage, take_job
-from freehold.serve.tuning.api import file_storage
 from freehold.serve.tuning.commands import Commands
 from freehold.serve.tuning.work import JobWork, Workshop
 
 log = logging.getLogger("freehold.tuning")
-
-SWEEP_S = 3600.0
 
 
 def gpu_numbers(environ: Mapping[str, str] = os.environ) -> list[int]:
@@ -55,7 +51,7 @@ async def tuning(
     gpus = await asyncio.to_thread(gpu_numbers)
     tasks = [asyncio.create_task(_work(workshop, "check", None))] if config.tuning.concurrent_jobs != 0 else []
     tasks += [asyncio.create_task(_work(workshop, "train", gpu)) for gpu in places(config.tuning, gpus)]
-    tasks.append(asyncio.create_task(_sweep(workshop)))
+    tasks.append(asyncio.create_task(sweep_files(database, storage)))
     for task in tasks:
         task.add_done_callback(_report_end)
     try:
@@ -78,25 +74,6 @@ async def _work(shop: Workshop, stage: Stage, gpu: int | None) -> None:
         except DatabaseUnavailable as error:
             log.warning("%s. Fine-tuning jobs wait for it", error)
         await asyncio.sleep(shop.heartbeat_s)
-
-
-async def _sweep(shop: Workshop) -> None:
-    """Delete files that have expired, and what crashes left, until cancelled."""
-    while True:
-        try:
-            spent = await shop.database.run(forget_spent_files)
-            known = await shop.database.run(known_files)
-        except DatabaseUnavailable as error:
-            log.warning("%s. Expired files wait for it", error)
-        else:
-            await asyncio.to_thread(_delete, shop.storage, spent, known)
-        await asyncio.sleep(SWEEP_S)
-
-
-def _delete(storage: FileStorage, spent: list[str], known: set[str]) -> None:
-    for file_id in spent:
-        storage.remove(file_id)
-    storage.sweep(known, time.time() - SWEEP_S)
 
 
 def _report_end(task: "asyncio.Task[None]") -> None:

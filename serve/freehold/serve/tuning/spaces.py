@@ -1,4 +1,4 @@
-"""Whose files and jobs a request means: a team's, or, without a team, a key's own."""
+"""Whose files, jobs and batches a request means: a team's, or, without a team, a key's own."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Space:
 
     @property
     def name(self) -> str:
-        """What new files and jobs are put under."""
+        """What new ones are put under."""
         if self.principal.team:
             return f"team:{self.principal.team}"
         return f"key:{self.principal.key_id}" if self.principal.key_id else ""
@@ -39,10 +39,10 @@ class Space:
 Spaces = Callable[[Request], Awaitable[Space]]
 
 
-def spaces(keyring: "KeyRing | None") -> Spaces:
+def spaces(keyring: "KeyRing | None", *, must_tune: bool = True) -> Spaces:
     """A dependency that says whose space a request means; without a keyring there is one for everybody.
 
-    It raises Unauthorized (401), and NotAllowed (403) for a key that may not tune.
+    It raises Unauthorized (401), and NotAllowed (403) for a key that may not tune where it must.
     """
 
     async def space(request: Request) -> Space:
@@ -53,7 +53,7 @@ def spaces(keyring: "KeyRing | None") -> Spaces:
             principal = keyring.find(headers)
         except UnknownKey:
             principal = await keyring.find_new(headers)
-        if not (principal.may_tune or principal.is_admin):
+        if must_tune and not (principal.may_tune or principal.is_admin):
             raise NotAllowed(
                 f"{principal.key_id} may not fine-tune",
                 why="files and jobs take a key that may",

@@ -32,11 +32,17 @@ def post(connection: Connection, batch_id: str, totals: Totals, gone: Sequence[s
     marking = insert(BATCH).values(id=batch_id, applied_at=time.time()).on_conflict_do_nothing()
     if connection.scalar(marking.returning(BATCH.c.id)) is None:  # rowcount is not to be had of every driver
         return False
+    add(connection, totals)
+    return True
+
+
+def add(connection: Connection, totals: Totals) -> None:
+    """Add to the usage table, whatever was added before: that it happens once is the caller's matter."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     if rows := totals.rows():
         adding = insert(USAGE)
         sums = {name: USAGE.c[name] + adding.excluded[name] for name in SUMS}
         connection.execute(adding.on_conflict_do_update(index_elements=list(KEYS), set_=sums), rows)
-    return True
 
 
 def forget_folder(connection: Connection, folder: str) -> None:

@@ -1,0 +1,1 @@
+"""`/v1/batches`: offline inference over a file of requests, on what the gateway's models have to spare."""

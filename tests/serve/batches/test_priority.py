@@ -1,0 +1,182 @@
+"""Batches take what clients leave: measured by what the engine sees, in counts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from fixtures.batch_house import BatchHouse, over, some, start_batch
+from fixtures.house import answer_three
+from fixtures.stub_engine import Call
+from fixtures.tuning_house import until
+
+
+class Desk:
+    """The engine's view: who is at it, batch lines and clients apart."""
+
+    def __init__(self, house: BatchHouse, line_s: float = 0.0) -> None:
+        self.lines = 0
+        """At the engine now."""
+        self.most_lines = 0
+        self.begun = 0
+        """Lines that ever came."""
+        self.before_clients: list[int] = []
+        """Lines at the engine, at the arrival of each client."""
+        self.let_clients_go = asyncio.Event()
+        self._line_s = line_s
+        house.tiny.answer = self.answer
+
+    async def answer(self, call: Call) -> None:
+        if call.json["messages"][0]["content"] == "client":
+            self.before_clients.append(self.lines)
+            await self.let_clients_go.wait()
+            await answer_three(call)
+            return
+        self.begun += 1
+        self.lines += 1
+        self.most_lines = max(self.most_lines, self.lines)
+        await asyncio.sleep(self._line_s)
+        self.lines -= 1
+        await answer_three(call)
+
+
+async def ask(client: openai.AsyncOpenAI, **more: Any) -> None:
+    messages: Any = [{"role": "user", "content": "client"}]
+    await client.chat.completions.create(model="tiny", max_tokens=5, messages=messages, **more)
+
+
+async def running(client: openai.AsyncOpenAI, batch_id: str) -> None:
+    async def is_running() -> bool:
+        return (await client.batches.retrieve(batch_id)).status == "in_progress"
+
+    await until(is_running)
+
+
+@pytest.mark.parametrize(
+    ("house", "yields"),
+    [
+        ({"batches": {"yieldAbove": 0}}, True),
+        ({"batches": {"yieldAbove": 9, "yieldWaiting": 0}}, True),
+        ({"batches": {"yieldAbove": 9, "yieldWaiting": 9}}, False),
+    ],
+    indirect=["house"],
+    ids=["in-flight", "waiting", "neither"],
+)
+async def test_no_line_starts_while_clients_want_the_model(house: BatchHouse, yields: bool) -> None:
+    desk = Desk(house)
+    client = await house.client()
+    asking = asyncio.create_task(ask(client))
+
+    async def has_come() -> bool:
+        return bool(desk.before_clients)
+
+    await until(has_come)
+    batch = await start_batch(client, some(6))
+    if yields:
+        await running(client, batch.id)
+        for _ in range(10):  # as many looks as it would take to start all of them
+            await asyncio.sleep(0.1)
+            assert desk.begun == 0, "a line went before a client"
+    else:
+        assert (await over(client, batch.id)).request_counts.completed == 6, "the client alone holds nothing up"
+        assert not asking.done()
+    desk.let_clients_go.set()
+    await asking
+    assert (await over(client, batch.id)).request_counts.completed == 6
+    assert desk.begun == 6
+
+
+@pytest.mark.parametrize(
+    ("house", "most"),
+    [({"batches": {"concurrency": 2}}, 2), ({"batches": {"concurrency": 40, "yieldWaiting": 9}}, 40)],
+    indirect=["house"],
+    ids=["two", "control"],
+)
+async def test_a_client_has_never_more_lines_before_it_than_there_are_places(house: BatchHouse, most: int) -> None:
+    desk = Desk(house, line_s=0.05)
+    desk.let_clients_go.set()
+    client = await house.client()
+    batches = [await start_batch(client, some(40)) for _ in range(2)]
+    for batch in batches:
+        await running(client, batch.id)
+    for _ in range(30):
+        await ask(client)
+        await asyncio.sleep(0.02)
+    assert len(desk.before_clients) == 30
+    assert max(desk.before_clients) <= most
+    if most > 2:
+        assert max(desk.before_clients) > 2, "the measure sees lines that are before a client"
+    for batch in batches:
+        assert (await over(client, batch.id)).request_counts.completed == 40
+    assert desk.most_lines <= most, "two batches share the places"
+
+
+async def test_lines_of_one_model_do_not_wait_for_clients_of_another(house: BatchHouse) -> None:
+    desk = Desk(house)
+    client = await house.client()
+    asking = asyncio.create_task(ask(client))
+
+    async def has_come() -> bool:
+        return bool(desk.before_clients)
+
+    await until(has_come)
+    batch = await start_batch(client, some(3) + some(3, "other").replace(b"line-", b"second-"))
+
+    async def is_answered() -> bool:
+        return len(house.engines["other"].calls) == 3
+
+    await until(is_answered)
+    assert desk.begun == 0
+    desk.let_clients_go.set()
+    await asking
+    assert (await over(client, batch.id)).request_counts.completed == 6
+
+
+async def test_a_model_that_is_not_ready_is_waited_for(house: BatchHouse) -> None:
+    from freehold.serve.engines.engine import EngineState
+
+    house.tiny.state = EngineState.STARTING
+    client = await house.client()
+    batch = await start_batch(client, some(3))
+    await running(client, batch.id)
+    await asyncio.sleep(0.3)
+    assert house.tiny.calls == []
+    house.tiny.state = EngineState.READY
+    assert (await over(client, batch.id)).request_counts.completed == 3
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[tuple[BatchHouse, BatchHouse, AsyncExitStack]]:
+    """Two gateways of one deployment; the first leaves batches to the second, which is not started."""
+    url = f"sqlite:///{tmp_path / 'gateway.db'}"
+    async with AsyncExitStack() as stack:
+        first = BatchHouse(url, batches={"concurrentBatches": 0})
+        await first.open(stack)
+        second = BatchHouse(url, first.tiny.base_url)
+        yield first, second, stack
+    first.database.close()
+    second.database.close()
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+async def test_clients_of_another_gateway_count_too(
+    two: tuple[BatchHouse, BatchHouse, AsyncExitStack], is_busy: bool
+) -> None:
+    first, second, stack = two
+    desk = Desk(first)
+    client = await first.client()
+    asking = asyncio.create_task(ask(client)) if is_busy else None
+    batch = await start_batch(client, some(4))
+    await asyncio.sleep(0.5)  # the first gateway has told of its client by then
+    await second.open(stack)
+    if asking is not None:
+        await running(client, batch.id)
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            assert desk.begun == 0
+        desk.let_clients_go.set()
+        await asking
+    assert (await over(client, batch.id)).request_counts.completed == 4
