@@ -38,6 +38,8 @@ def page(items: Sequence[Question], answers: Answers, machine: str, minutes: flo
             "",
             *_verdicts(slices, answers),
             "",
+            _cheapest(slices["all"], answers),
+            "",
             _outcomes(answers),
             "",
             "The comparison with temperature 0 counts where an application can ask that way, the other where it must "
@@ -100,17 +102,26 @@ def _verdicts(slices: Mapping[str, Sequence[int]], answers: Answers) -> list[str
                 gain = _against(contender.name, base.name, numbers, answers)[0]
                 told = _told(_differences(contender.name, base.name, numbers, answers))
                 price = _tokens(contender.name, numbers, answers) / _tokens(base.name, numbers, answers)
-                lines.append(f"  {name}: {told}, {gain} points for {price:.1f} times the tokens.")
+                lines.append(f"  - {name}: {told}, {gain} points for {price:.1f} times the tokens.")
     return lines
 
 
 def _told(differences: Vector) -> str:
     low, high = mean_interval(differences, CONFIDENCE, np.random.default_rng(0))
-    return "it pays" if low > 0 else "it does harm" if high < 0 else "no difference is shown, so it does not pay"
+    return "it solves more" if low > 0 else "it does harm" if high < 0 else "no difference is shown, so it does not pay"
 
 
 def _tokens(name: str, numbers: Sequence[int], answers: Answers) -> int:
     return sum(answers[name, number].tokens for number in numbers)
+
+
+def _cheapest(numbers: Sequence[int], answers: Answers) -> str:
+    solved = {each.name: sum(answers[each.name, number].is_solved for number in numbers) for each in CONTENDERS}
+    costs = {name: _tokens(name, numbers, answers) / count for name, count in solved.items() if count}
+    if not costs:
+        return "Nobody solved anything."
+    best = min(costs, key=lambda name: costs[name])
+    return f"Fewest tokens per solved question: {best}, {costs[best]:.0f}."
 
 
 def _outcomes(answers: Answers) -> str:
