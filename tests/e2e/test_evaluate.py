@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,12 @@ import pytest
 from fixtures.evaluating import without_times, write_suite
 from fixtures.journeys import freehold, link_model, running
 
+from freehold.core.errors import RefusedError
+from freehold.core.settings import Settings
+from freehold.core.store import Store
+from freehold.evaluate.promoting import promote
 from freehold.evaluate.results.reading import read_answers
+from freehold.evaluate.running.folder import RunFolder
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
@@ -118,6 +124,24 @@ def test_scores_are_right_by_hand(whole: tuple[Path, dict[str, Any]]) -> None:
         wanted = CAPITALS[what] if kind == "capital" else str(2 * int(what))
         if one.target == "greedy":
             assert one.score == float(bool(found) and found[-1] == wanted), one.answer
+
+
+def test_a_baseline_that_is_named_afterwards_brings_a_verdict_and_asks_nothing(
+    whole: tuple[Path, dict[str, Any]], suite: Path, pulled_home: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole[0], tmp_path / "run"))
+    named = suite.parent / "with-baseline.yaml"
+    named.write_text(suite.read_text() + "baseline: greedy\n")
+    before = (run / "journal.jsonl").read_bytes()
+    document = finish(named, run, "--resume", str(run))
+    assert (run / "journal.jsonl").read_bytes() == before
+    [candidate] = document["report"]["candidates"]
+    assert (candidate["target"], candidate["decision"]) == ("hot", "hold")
+    assert "hold" in (run / "report.html").read_text()
+    store = Store(Settings(home=pulled_home).store_root)
+    served = store.get(RunFolder(run).artifact_of("hot"))
+    with pytest.raises(RefusedError, match="is not promoted: small: "):
+        promote(store, served, [run], accept_slices=False)
 
 
 def test_a_second_run_is_answered_by_the_cache(
