@@ -51,7 +51,7 @@ def _rows(artifact: Artifact, running: Engines, gpu: Gpu | None, context: int) -
     subject = subject_of_files(artifact.path, artifact.name)
     told = running.ask(artifact, [PROMPT], context=context, timed=TIMED)
     memory = told["memory"]
-    planned = predicted(subject, memory, wide=gpu is None)
+    planned = predicted(subject, memory)
     yield _row(artifact, "weights, MiB", planned["weight_bytes"] / MIB, memory["weight_bytes"] / MIB)
     yield _row(artifact, f"sequences of {context} tokens", planned["concurrency"], memory["concurrency"])
     if gpu:

@@ -134,6 +134,7 @@ def _cache(engine: Any) -> dict[str, Any]:
         "in_flight": config.max_in_flight_tokens,
         "block": config.cache_config.block_size,
         "context": config.model_config.max_model_len,
+        "number_bytes": config.model_config.dtype.itemsize,
     }
 
 

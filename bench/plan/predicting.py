@@ -6,17 +6,19 @@ from typing import Any
 from freehold.core.plan.cache import padded
 from freehold.core.plan.subject import Subject
 
-WIDE = 4
-"""Bytes of a number on a CPU without arithmetic for 16 bits."""
+STORED_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
-def predicted(subject: Subject, memory: Mapping[str, Any], *, wide: bool) -> dict[str, float]:
-    """Bytes of the weights, and sequences of the engine's context that its cache holds; `wide` in 32 bits."""
-    stored = {"fp32": WIDE, "bf16": 2, "fp16": 2}.get(subject.precision)
-    widening = WIDE / stored if wide and stored else 1
+def predicted(subject: Subject, memory: Mapping[str, Any]) -> dict[str, float]:
+    """Bytes of the weights, and sequences of the engine's context that its cache holds.
+
+    The engine tells how wide its numbers are: a CPU without arithmetic for 16 bits takes 32.
+    """
+    stored = STORED_BYTES.get(subject.precision)
+    widening = memory["number_bytes"] / stored if stored else 1
     return {
         "weight_bytes": subject.weights(subject.precision).total * widening,
-        "concurrency": memory["cache_bytes"] / _sequence(subject, memory, WIDE if wide else 2),
+        "concurrency": memory["cache_bytes"] / _sequence(subject, memory, memory["number_bytes"]),
     }
 
 
