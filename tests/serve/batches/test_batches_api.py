@@ -12,6 +12,10 @@ from fixtures.batch_house import CHAT, BatchHouse, line, lines_of, over, results
 from fixtures.house import ADMIN_SECRET, answer_three
 from fixtures.stub_engine import Call
 from fixtures.tuning_house import GOOD, files_in, until
+from sqlalchemy import Connection, update
+
+from freehold.serve.batches.journal import Journal
+from freehold.serve.state.tables import BatchJobRow, FileRow
 
 
 async def test_a_script_goes_from_file_to_batch_to_answers(house: BatchHouse) -> None:
@@ -262,15 +266,11 @@ async def test_a_cancelled_batch_keeps_what_it_has(house: BatchHouse) -> None:
 
 
 async def test_a_batch_that_expires_tells_what_was_not_answered(house: BatchHouse) -> None:
-    from sqlalchemy import update
-
-    from freehold.serve.state.tables import BatchJobRow
-
     hold(house, passed=4)
     client = await house.client()
     batch = await start_batch(client, some(6))
     await until(counted(client, batch.id, 4))
-    await house.database.run(lambda connection: connection.execute(update(BatchJobRow).values(expires_at=1.0)))
+    await house.database.run(expire)
     done = await over(client, batch.id)
     assert done.status == "expired" and done.expired_at
     assert len(await results(client, done.output_file_id)) == 4
@@ -296,12 +296,122 @@ async def test_a_batch_goes_on_after_a_regular_stop(house: BatchHouse) -> None:
     assert [asked.count(answered) for answered in asked[:4]] == [1] * 4, "what was answered is not asked again"
 
 
-async def test_an_input_whose_bytes_are_gone_fails_the_batch(house: BatchHouse, tmp_path: Path) -> None:
-    client = await house.client()
+UNWATCHED = pytest.mark.parametrize("house", [{"batches": {"concurrentBatches": 0}}], indirect=True)
+
+
+async def watched(house: BatchHouse, client: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """Work on batches from now on."""
     await house.stop()
-    house.settings.home.mkdir(exist_ok=True)
+    house.configure(concurrent_batches=1)
     await house.start()
+    return house.client_of(client.api_key)
+
+
+@UNWATCHED
+async def test_a_batch_may_be_cancelled_before_anybody_looks_at_it(house: BatchHouse) -> None:
+    client = await house.client()
+    batch = await start_batch(client, b"{\n")
+    assert (await client.batches.cancel(batch.id)).status == "cancelling"
+    client = await watched(house, client)
+    done = await over(client, batch.id)
+    assert (done.status, done.errors, done.output_file_id, done.error_file_id) == ("cancelled", None, None, None)
+
+
+@UNWATCHED
+async def test_a_batch_may_expire_before_anybody_looks_at_it(house: BatchHouse) -> None:
+    client = await house.client()
+    batch = await start_batch(client, some(2))
+    await house.database.run(expire)
+    client = await watched(house, client)
+    done = await over(client, batch.id)
+    assert (done.status, len(await results(client, done.error_file_id))) == ("expired", 2)
+    assert house.tiny.calls == []
+
+
+def expire(connection: Connection) -> None:
+    connection.execute(update(BatchJobRow).values(expires_at=1.0))
+
+
+async def test_a_full_disk_costs_a_try_and_no_line(house: BatchHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.stop()
+    house.lease_s = 1.0
+    await house.start()
+    append, full = Journal.append, 2
+
+    def fail(journal: Journal, record: Any) -> Any:
+        nonlocal full
+        if record.line > 2 and full:
+            full -= 1
+            raise OSError("No space left on device")
+        return append(journal, record)
+
+    monkeypatch.setattr(Journal, "append", fail)
+    client = await house.client()
+    done = await over(client, (await start_batch(client, some(6))).id)
+    assert (done.status, done.request_counts.completed) == ("completed", 6)
+    assert full == 0
+    assert len(house.tiny.calls) > 6
+
+    async def is_accounted() -> bool:  # what was cut off tells a moment later
+        return (await house.usage())["requests"] == len(house.tiny.calls)
+
+    await until(is_accounted)
+
+
+@pytest.mark.parametrize("house", [{"batches": {"lineTimeoutS": 0.2}}], indirect=True)
+async def test_a_line_has_so_much_time_and_three_tries(house: BatchHouse) -> None:
+    async def answer(call: Call) -> None:
+        if call.json["messages"][0]["content"] == "line-1":
+            await call.left.wait()
+        else:
+            await answer_three(call)
+
+    house.tiny.answer = answer
+    client = await house.client()
+    done = await over(client, (await start_batch(client, some(3))).id)
+    assert (done.status, done.request_counts.completed, done.request_counts.failed) == ("completed", 2, 1)
+    (error,) = await results(client, done.error_file_id)
+    assert (error["custom_id"], error["error"]["code"]) == ("line-1", "line_timeout")
+    assert len(house.tiny.calls) == 2 + 3
+
+
+@UNWATCHED
+async def test_what_is_old_goes_and_what_is_needed_stays(house: BatchHouse) -> None:
+    client = await house.client()
+    needed = await start_batch(client, some(1))
+    spent = await client.files.create(file=("old.jsonl", some(1)), purpose="batch")
+    ended = await start_batch(client, some(1))
+    await client.batches.cancel(ended.id)
+
+    def age(connection: Connection) -> None:
+        connection.execute(update(FileRow).values(expires_at=1.0))
+        over = BatchJobRow.id == ended.id
+        connection.execute(update(BatchJobRow).where(over).values(status="cancelled", finished_at=1.0))
+
+    await house.database.run(age)
+    journals = house.settings.home / "batches"
+    journals.mkdir(exist_ok=True)
+    for batch in (needed, ended):
+        (journals / f"{batch.id}.jsonl").touch()
+    await house.stop()
+    await house.start()  # which sweeps
     client = house.client_of(client.api_key)
+
+    async def is_swept() -> bool:
+        return [batch.id async for batch in client.batches.list()] == [needed.id]
+
+    await until(is_swept)
+
+    async def is_removed() -> bool:
+        return files_in(journals) == {f"{needed.id}.jsonl"}
+
+    await until(is_removed)
+    assert f"{spent.id}.jsonl" not in files_in(house.settings.home / "files")
+    assert f"{needed.input_file_id}.jsonl" in files_in(house.settings.home / "files"), "a batch needs it"
+
+
+async def test_an_input_whose_bytes_are_gone_fails_the_batch(house: BatchHouse) -> None:
+    client = await house.client()
     file = await client.files.create(file=("a.jsonl", some(1)), purpose="batch")
     (house.settings.home / "files" / f"{file.id}.jsonl").unlink()
     batch = await client.batches.create(input_file_id=file.id, endpoint=CHAT, completion_window="24h")

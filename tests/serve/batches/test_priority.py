@@ -10,8 +10,15 @@ import openai
 import pytest
 from fixtures.batch_house import BatchHouse, over, some, start_batch
 from fixtures.house import answer_three
-from fixtures.stub_engine import Call
+from fixtures.stub_engine import Call, StubEngine
 from fixtures.tuning_house import until
+
+from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
+from freehold.serve.batches.capacity import Capacity
+from freehold.serve.config import BatchesConfig, Route
+from freehold.serve.engines.engine import EngineState
+from freehold.serve.gateway.metrics import GatewayMetrics
+from freehold.serve.gateway.routing import RouteTable
 
 
 class Desk:
@@ -136,8 +143,6 @@ async def test_lines_of_one_model_do_not_wait_for_clients_of_another(house: Batc
 
 
 async def test_a_model_that_is_not_ready_is_waited_for(house: BatchHouse) -> None:
-    from freehold.serve.engines.engine import EngineState
-
     house.tiny.state = EngineState.STARTING
     client = await house.client()
     batch = await start_batch(client, some(3))
@@ -146,6 +151,41 @@ async def test_a_model_that_is_not_ready_is_waited_for(house: BatchHouse) -> Non
     assert house.tiny.calls == []
     house.tiny.state = EngineState.READY
     assert (await over(client, batch.id)).request_counts.completed == 3
+
+
+async def test_a_model_that_sleeps_is_asked_which_wakes_it(house: BatchHouse) -> None:
+    config = BatchesConfig()
+    house.tiny.state = EngineState.ASLEEP
+    capacity = Capacity(house.engines, RouteTable(house.engines), GatewayMetrics(house.engines), config)
+    async with capacity.place("tiny", asyncio.Event()) as is_given:
+        assert is_given
+    house.tiny.state = EngineState.FAILED
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, stopping.set)
+    async with capacity.place("tiny", stopping) as is_given:
+        assert not is_given
+
+
+def test_a_route_needs_room_wherever_it_may_lead() -> None:
+    engines = {name: StubEngine(name, answer_three) for name in ("a", "b", "c", "d", "tuned")}
+    engines["tuned"].adapter = AdapterStatus("a", "artifact", AdapterPhase.READY)
+    council = {"agents": {"a": 1, "b": 2}, "judge": "d"}
+    routes = {
+        "split": Route.model_validate({"targets": {"a": 1, "b": 1}, "fallback": "c"}),
+        "canary": Route.model_validate({"targets": {"tuned": 1}, "canary": {"target": "d", "percent": 5}}),
+        "council": Route.model_validate({"contemplate": council}),
+    }
+    table = RouteTable(engines, routes)
+    capacity = Capacity(engines, table, GatewayMetrics(engines), BatchesConfig())
+    found = {name: sorted(capacity.workers(name)) for name in (*routes, "tuned", "b", "gone")}
+    assert found == {
+        "split": ["a", "b", "c"],
+        "canary": ["a", "d"],
+        "council": ["a", "b", "d"],
+        "tuned": ["a"],
+        "b": ["b"],
+        "gone": ["gone"],
+    }
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ class Asking:
         """The answer has come to its end."""
         self.is_gone = False
         """Nobody wants it any more."""
+        self.is_late = False
+        """Because it took too long."""
         self._body = body
         self._pieces: list[bytes] = []
         self._on_gone: Callable[[], None] | None = None
@@ -65,6 +67,11 @@ class Asking:
         on_gone, self._on_gone = self._on_gone, None
         if on_gone is not None:
             on_gone()
+
+    def give_up(self) -> None:
+        """It has had its time."""
+        self.is_late = True
+        self.leave()
 
     # What the relay calls.
 

@@ -20,6 +20,8 @@ from freehold.serve.state.loads import Load
 POLL_S = 0.05
 """Between looks at what clients do; a place that becomes free is seen at once."""
 NOTHING = Load(0, 0)
+_OPEN = (EngineState.READY, EngineState.ASLEEP)
+"""A model that sleeps has everything to spare: a line wakes it as a client would."""
 
 
 class Capacity:
@@ -48,10 +50,10 @@ class Capacity:
         workers: frozenset[str] = frozenset()
         try:
             while not stopping.is_set():
-                workers = self.workers(name)
-                if queue[0] is ticket and self._have_room(workers):
+                wanted = self.workers(name)
+                if queue[0] is ticket and self._have_room(wanted):
+                    workers = wanted
                     break
-                workers = frozenset()
                 await self._change()
             queue.remove(ticket)
             self._taken.update(workers)
@@ -70,8 +72,8 @@ class Capacity:
             engine = self._engines.get(name)
             return frozenset((name if engine is None else _worker(engine),))
         engines = [engine for engine, _ in route.targets] + list(route.fallback)
-        if route.canary is not None:
-            engines.append(route.canary)
+        engines += [route.canary] if route.canary is not None else []
+        engines += route.council.engines if route.council is not None else ()
         return frozenset(_worker(engine) for engine in engines)
 
     def loads(self) -> dict[str, Load]:
@@ -91,7 +93,7 @@ class Capacity:
         config, loads = self._config, self.loads()
         for worker in workers:
             engine = self._engines.get(worker)
-            if engine is not None and engine.state is not EngineState.READY:
+            if engine is not None and engine.state not in _OPEN:
                 return False
             here, there = loads.get(worker, NOTHING), self.elsewhere.get(worker, NOTHING)
             if (

@@ -34,7 +34,7 @@ def judge(asked: Asking, lost_before: int) -> Wait | None:
     Minutes' limits and models that are not ready are waited for, however long the batch has. A month's budget, a
     request that is larger than a limit, and whatever is wrong with the request itself are answers.
     """
-    if not asked.is_whole or asked.status in _LOST:
+    if asked.is_late or not asked.is_whole or asked.status in _LOST:
         if lost_before + 1 < MAX_LOST:
             return Wait(FIRST_PAUSE_S * 2**lost_before, is_for_all=False, counts=True)
         return None
@@ -66,6 +66,8 @@ def _retry_after_s(asked: Asking) -> float:
 
 def answer_line(request_id: str, custom_id: str, asked: Asking) -> bytes:
     """The line of the output or error file. https://platform.openai.com/docs/api-reference/batch/request-output"""
+    if asked.is_late:
+        return error_line(request_id, custom_id, "line_timeout", "There was no whole answer in time, however often.")
     if not asked.is_whole:
         return error_line(request_id, custom_id, "engine_lost", "The engine was lost in the middle of its answer.")
     response = {

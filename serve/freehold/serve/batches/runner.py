@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from freehold.core.errors import FreeholdError
 from freehold.core.settings import Settings
 from freehold.serve.batches.capacity import Capacity
 from freehold.serve.batches.work import DAY_S, BatchWork, Workshop
@@ -125,7 +126,7 @@ class BatchRunner:
     async def _run(self, work: BatchWork, batch_id: str) -> None:
         try:
             await work.run()
-        except* (DatabaseUnavailable, OSError) as group:
+        except* (FreeholdError, OSError) as group:
             log.warning("%s waits: %s", batch_id, "; ".join(str(error) for error in group.exceptions))
         except* Exception as group:
             log.critical("%s is not worked on any more", batch_id, exc_info=group)

@@ -72,8 +72,8 @@ class BatchWork:
         self._endpoint = ENDPOINTS[batch.endpoint]
         self._stopping = asyncio.Event()
         """No further line is asked."""
-        self._is_lost = False
-        """Its lease ran out: answers are of no use here."""
+        self._trouble: Interrupted | OSError | None = None
+        """Why an answer could not be written down."""
         self._asked: set[Asking] = set()
         self._time = 0.0
         """The database's, at the last beat."""
@@ -107,6 +107,9 @@ class BatchWork:
 
     async def _work(self) -> None:
         held = self._held
+        if held.batch.status == "cancelling" and not held.batch.total:  # before anybody had looked at it
+            await self._finish([])
+            return
         try:
             file = await self._input()
         except NotFoundError as error:
@@ -116,15 +119,15 @@ class BatchWork:
             found = await self._watched(self._check(file))
             if found.errors:
                 await self._fail(found.errors)
-            elif not self._stopping.is_set():
+            else:
                 await held.move("validating", "in_progress", total=len(found.lines))
         else:
             found = await self._watched(check_file(file, known_lines, self._shop.config.max_lines))
         await held.beat()
         if held.batch.status == "in_progress":
             await self._watched(self._answer_all(file, found.lines))
-            if self._is_lost:
-                raise Interrupted
+            if self._trouble is not None:
+                raise self._trouble
             await held.settle()
         await self._finish(found.lines)
 
@@ -255,20 +258,20 @@ class BatchWork:
                 if not is_given:
                     return
                 asked = await self._ask(body)
-            wait = None if asked.is_gone else judge(asked, lost)
-            if asked.is_gone:
+            if asked.is_gone and not asked.is_late:
                 asked.delegation.release()
-            elif wait is None:
+                return
+            wait = judge(asked, lost)
+            if wait is None:
                 try:
                     self._record(line, asked)
-                except Interrupted:
-                    self._is_lost = True
+                except (Interrupted, OSError) as error:
+                    self._trouble = error
                     self._stop()
                 return
-            else:
-                asked.delegation.release()
-                lost += wait.counts
-                await self._wait(wait)
+            asked.delegation.release()
+            lost += wait.counts
+            await self._wait(wait)
 
     async def _ask(self, body: bytes) -> Asking:
         try:
@@ -281,19 +284,21 @@ class BatchWork:
             return asked
         asked = Asking(body, Delegation(principal, self._shop.account))
         self._asked.add(asked)
+        timer = asyncio.get_running_loop().call_later(self._shop.config.line_timeout_s, asked.give_up)
         try:
             await asked.through(self._shop.relay, self._endpoint)
         except BaseException:
             asked.delegation.release()
             raise
         finally:
+            timer.cancel()
             self._asked.discard(asked)
         return asked
 
     def _record(self, line: Line, asked: Asking) -> None:
         """From here on the line is answered, and paid for: both in one write."""
         answer = answer_line(request_id(self._held.batch, line.number), line.custom_id, asked)
-        is_success = asked.is_whole and 200 <= asked.status < 300
+        is_success = asked.is_whole and not asked.is_late and 200 <= asked.status < 300
         usage = asked.delegation.take()
         try:
             self._held.record(Record(line.number, is_success, msgspec.Raw(answer), usage))

@@ -16,6 +16,8 @@ class BatchesConfig(ConfigModel):
     """No line of a model starts while more requests of clients than this are in flight there."""
     yield_waiting: int = Field(default=0, ge=0)
     """Nor while more than this of them wait for their answer to begin. A request that is no stream waits to its end."""
+    line_timeout_s: float = Field(default=3600.0, gt=0)
+    """How long one try of a line may take; the third that is over time is its error."""
     concurrent_batches: int = Field(default=4, ge=0)
     """Batches that a gateway process works on at once; 0 leaves them to replicas that share the database and the data
     folder."""
