@@ -1,1 +1,1 @@
-"""Evaluation: suites, replay, judge, report. Written so far: `scan`."""
+"""What code depends on; suites, statistics, verdict, report; replay of recorded traffic; promotion."""
