@@ -12,6 +12,7 @@ from fixtures.batch_house import BatchHouse, over, some, start_batch
 from fixtures.house import answer_three
 from fixtures.stub_engine import Call, StubEngine
 from fixtures.tuning_house import until
+from sqlalchemy import Connection
 
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.batches.capacity import Capacity
@@ -19,6 +20,7 @@ from freehold.serve.config import BatchesConfig, Route
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.routing import RouteTable
+from freehold.serve.state.loads import Load, loads_elsewhere
 
 
 class Desk:
@@ -33,6 +35,8 @@ class Desk:
         self.before_clients: list[int] = []
         """Lines at the engine, at the arrival of each client."""
         self.let_clients_go = asyncio.Event()
+        self.let_lines_go = asyncio.Event()
+        self.let_lines_go.set()
         self._line_s = line_s
         house.tiny.answer = self.answer
 
@@ -45,6 +49,7 @@ class Desk:
         self.begun += 1
         self.lines += 1
         self.most_lines = max(self.most_lines, self.lines)
+        await self.let_lines_go.wait()
         await asyncio.sleep(self._line_s)
         self.lines -= 1
         await answer_three(call)
@@ -103,22 +108,25 @@ async def test_no_line_starts_while_clients_want_the_model(house: BatchHouse, yi
     ids=["two", "control"],
 )
 async def test_a_client_has_never_more_lines_before_it_than_there_are_places(house: BatchHouse, most: int) -> None:
-    desk = Desk(house, line_s=0.05)
+    desk = Desk(house, line_s=0.02)
     desk.let_clients_go.set()
+    desk.let_lines_go.clear()
     client = await house.client()
     batches = [await start_batch(client, some(40)) for _ in range(2)]
-    for batch in batches:
-        await running(client, batch.id)
-    for _ in range(30):
+
+    async def are_full() -> bool:
+        return desk.lines == most
+
+    await until(are_full)
+    await asyncio.gather(*(ask(client) for _ in range(5)))
+    assert desk.before_clients == [most] * 5, "the measure sees lines that are before a client"
+    desk.let_lines_go.set()
+    for _ in range(25):
         await ask(client)
-        await asyncio.sleep(0.02)
-    assert len(desk.before_clients) == 30
     assert max(desk.before_clients) <= most
-    if most > 2:
-        assert max(desk.before_clients) > 2, "the measure sees lines that are before a client"
     for batch in batches:
         assert (await over(client, batch.id)).request_counts.completed == 40
-    assert desk.most_lines <= most, "two batches share the places"
+    assert desk.most_lines == most, "two batches share the places"
 
 
 async def test_lines_of_one_model_do_not_wait_for_clients_of_another(house: BatchHouse) -> None:
@@ -201,6 +209,11 @@ async def two(tmp_path: Path) -> AsyncIterator[tuple[BatchHouse, BatchHouse, Asy
     second.database.close()
 
 
+def loads(connection: Connection) -> dict[str, Load]:
+    """What gateways have told of models that somebody wants."""
+    return {model: load for model, load in loads_elsewhere(connection, "nobody").items() if load.in_flight}
+
+
 @pytest.mark.parametrize("is_busy", [True, False])
 async def test_clients_of_another_gateway_count_too(
     two: tuple[BatchHouse, BatchHouse, AsyncExitStack], is_busy: bool
@@ -210,7 +223,11 @@ async def test_clients_of_another_gateway_count_too(
     client = await first.client()
     asking = asyncio.create_task(ask(client)) if is_busy else None
     batch = await start_batch(client, some(4))
-    await asyncio.sleep(0.5)  # the first gateway has told of its client by then
+
+    async def is_told() -> bool:
+        return await first.database.run(loads) == ({"tiny": Load(1, 1)} if is_busy else {})
+
+    await until(is_told)
     await second.open(stack)
     if asking is not None:
         await running(client, batch.id)

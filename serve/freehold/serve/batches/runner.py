@@ -62,6 +62,8 @@ class BatchRunner:
         self._works: dict[BatchWork, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_retired = False
+        self._has_heard = asyncio.Event()
+        """How busy other processes are is known, as far as it can be."""
 
     def start(self, relay: "Relay", engines: "Mapping[str, Engine]", metrics: "GatewayMetrics") -> None:
         """Begin to work, by this relay."""
@@ -108,6 +110,7 @@ class BatchRunner:
 
     async def _seek(self, shop: Workshop) -> None:
         """Take one batch after the other, until cancelled."""
+        await self._has_heard.wait()
         while True:
             batch: BatchRecord | None = None
             if not self._is_retired and len(self._works) < self._config.concurrent_batches:
@@ -146,6 +149,7 @@ class BatchRunner:
             loads = capacity.loads()
             with suppress(DatabaseUnavailable):  # what was heard last holds
                 capacity.elsewhere = await self._database.run(exchange)
+            self._has_heard.set()
             await asyncio.sleep(self.heartbeat_s)
 
     async def _sweep(self) -> None:
