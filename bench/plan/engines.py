@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from freehold.core.environment.gpu import has_nvidia_gpu
 from freehold.core.store import Artifact
@@ -45,6 +45,7 @@ class Engines:
         adapter: Artifact | None = None,
         *,
         context: int = 128,
+        dtype: Literal["auto", "float32"] = "auto",
         timed: Timed | None = None,
     ) -> dict[str, Any]:
         """Log-probabilities of each prompt's own tokens, by the model (`base`) and with the adapter (`adapter`); what
@@ -52,7 +53,7 @@ class Engines:
 
         Raises EngineRefused with what vLLM said.
         """
-        config = ProcessEngine(max_model_len=context, max_loras=1, max_lora_rank=RANK)
+        config = ProcessEngine(dtype=dtype, max_model_len=context, max_loras=1, max_lora_rank=RANK)
         started = launch(
             model,
             config,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.families import AGREE_NATS, FAMILIES
-from fixtures.family_journey import DONE, PROMPTS, STEPS, Journey, agrees, as_planned, near, reference
+from fixtures.family_journey import DONE, PLAIN, PROMPTS, STEPS, Journey, agrees, as_planned, near, reference
 from fixtures.journeys import MODEL
 from safetensors.torch import load_file, save_file
 
@@ -55,7 +55,7 @@ def test_a_model_with_one_changed_matrix_does_not_agree(running: Engines) -> Non
     weights = load_file(base.path / "model.safetensors")
     weights["model.layers.1.mlp.down_proj.weight"] *= 1.5
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    told = running.ask(replace(base, path=folder), PROMPTS)["base"]
+    told = running.ask(replace(base, path=folder), PROMPTS, dtype=PLAIN)["base"]
     with pytest.raises(EngineRefused, match="differs from transformers"):
         agrees(reference(base, None), told, AGREE_NATS)
 
