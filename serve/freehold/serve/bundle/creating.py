@@ -19,8 +19,9 @@ from freehold.core.signing import signatures
 from freehold.core.store import LINEAGE_FILE, Artifact, Store, hash_file
 from freehold.core.store.atomic import write_atomically
 from freehold.serve.bundle.archive import ArchiveWriter, Content, Entry
-from freehold.serve.bundle.gathering import BundleRequest, gather, index_record, sources_of
+from freehold.serve.bundle.gathering import BundleRequest, config_files, gather, index_record, sources_of
 from freehold.serve.bundle.index import INDEX, SIGNATURE, STORE, WHEELS, BundleIndex, read_index
+from freehold.serve.config import DeploymentConfig
 
 PLAN = "plan.json"
 JOURNAL = "journal"
@@ -54,14 +55,14 @@ def create_bundle(
     An interrupted one goes on, if nothing that it is made of has changed. Raises RefusedError when the output exists,
     ConfigError for what the config names and is not here, IntegrityError, with its name, for a file that is damaged.
     """
-    _, named = sources_of(request, store)
+    config, named = sources_of(request, store)
     old = _existing(output)
     if old and not force:
         raise RefusedError(
             f"{old[0]} exists", why="a bundle is never written over", next_step="Name another, or add --force."
         )
     artifacts = [one.artifact for one in named]
-    identity = _identity(request, artifacts, store, part_bytes, level)
+    identity = _identity(request, config, artifacts, store, part_bytes, level)
     output.parent.mkdir(parents=True, exist_ok=True)
     with _working_folder(output) as folder, ExitStack() as held:
         for artifact in artifacts:
@@ -77,6 +78,7 @@ def create_bundle(
         write_atomically(checksums, "".join(f"{digest}  {path.name}\n" for path, digest in files).encode())
         created = CreatedBundle(index, index_record(folder).sha256, files, checksums)
         shutil.rmtree(folder)
+        output.with_name(f".{output.name}.lock").unlink(missing_ok=True)
     return created
 
 
@@ -154,10 +156,16 @@ def _existing(output: Path) -> list[Path]:
 
 
 def _identity(
-    request: BundleRequest, artifacts: list[Artifact], store: Store, part_bytes: int | None, level: int
+    request: BundleRequest,
+    config: DeploymentConfig,
+    artifacts: list[Artifact],
+    store: Store,
+    part_bytes: int | None,
+    level: int,
 ) -> str:
     """A digest over all that decides the archive's bytes: where it differs, an earlier attempt is of no use."""
     files = [request.config, request.lock, *request.extra, *([request.values] if request.values else [])]
+    files += [path for _, path in config_files(config)]
     for artifact in artifacts:
         files.append(artifact.path / LINEAGE_FILE)
         files += sorted(store.verdict_folder(artifact.id).glob("*.json"))

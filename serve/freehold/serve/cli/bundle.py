@@ -151,7 +151,7 @@ def install(
         print_json(row | {"artifacts": [artifact.id for artifact in done.artifacts]})
         return
     print_fields(row)
-    hint(f"Serve it: freehold serve {done.folder / 'freehold.yaml'} --offline")
+    hint(f"Serve it: cd {done.folder} && freehold serve freehold.yaml --offline")
 
 
 @app.command(
