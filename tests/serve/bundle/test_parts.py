@@ -59,12 +59,13 @@ def test_wheels_are_downloaded_by_the_lock_and_pinned_by_digest(
 
 
 def test_pip_installs_from_the_requirements_and_refuses_a_changed_wheel(
-    short_lock: Path, wheelhouse: Path, tmp_path: Path
+    short_lock: Path, wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, version in (("alpha", "1.0"), ("beta", "2.0"), ("freehold", "0.1.0")):
         write_wheel(wheelhouse, name, version)
     work = tmp_path / "work"
     gather_wheels(WheelRequest(("cpu",), ("3.11",), ("x86_64",)), work)
+    monkeypatch.delenv("PIP_FIND_LINKS")  # pip would take the good ones from there
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--find-links", str(work / "wheels")]
     command += ["-r", str(work / "wheels" / "requirements-cpu-py3.11-x86_64.txt"), "--target"]
     subprocess.run([*command, str(tmp_path / "good")], check=True, capture_output=True)
