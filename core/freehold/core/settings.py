@@ -46,6 +46,11 @@ class Settings:
         return self.home / "manifests"
 
     @property
+    def bundles_root(self) -> Path:
+        """What air-gap bundles brought in beside the store: configs, charts, wheels."""
+        return self.home / "bundles"
+
+    @property
     def audit_log(self) -> Path:
         """One JSON line for every administrative act."""
         return self.home / "audit" / "audit.jsonl"

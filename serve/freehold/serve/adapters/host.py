@@ -23,6 +23,7 @@ from freehold.serve.adapters.engine import AdaptableEngine, AdapterEngine, adapt
 from freehold.serve.adapters.proof import prove
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.engines.signed import SignedOnly
 
 POLL_S = 0.1
 """Engines tell nobody of their changes."""
@@ -72,6 +73,8 @@ class AdapterHost:
     store: Store
     engines: dict[str, Engine]
     report: Callable[[str], None]
+    signed: SignedOnly | None = None
+    """Asked about each adapter before it is loaded."""
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _loaded: dict[str, _Loaded] = field(default_factory=dict)
     _life: int = 0
@@ -167,6 +170,8 @@ class AdapterHost:
         rank = self.base.max_lora_rank
         assert rank is not None, "an engine without adapters has no host"
         artifact = admit(self.store, self.base.artifact, wanted.artifact, accept=wanted.accept, max_rank=rank)
+        if self.signed:
+            self.signed.check(artifact)
         verify_files(self.store, artifact)
         return artifact
 

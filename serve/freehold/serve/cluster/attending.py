@@ -23,6 +23,7 @@ from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.attached import AttachedEngine
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.replica import describe_replica
+from freehold.serve.engines.signed import SignedOnly
 from freehold.serve.running import StopSignal
 from freehold.serve.state.database import Database, elsewhere, open_database
 
@@ -96,7 +97,7 @@ async def attending(
     engines: dict[str, Engine] = {name: engine}
     host = None
     if model.adapters is not None:
-        host = AdapterHost(engine, store, engines, report)
+        host = AdapterHost(engine, store, engines, report, SignedOnly.of(config.signatures, store))
         host.want(configured_adapters(config, name))
     with ExitStack() as held:
         held.enter_context(store.use(artifact))

@@ -20,6 +20,7 @@ from freehold.serve.engines.abilities import has_abort
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.fleet import check_files
 from freehold.serve.engines.promotion import require_gates
+from freehold.serve.engines.signed import SignedOnly
 from freehold.serve.engines.vllm import engine_environment, engine_options
 from freehold.serve.engines.vllm_file import file_text, variables_text
 
@@ -67,10 +68,13 @@ def prepare(
     artifact = _wait(model, store, todo.wait_s, report)
     require_gates(store, artifact, model.accept, model.requires)
     rank = lora_rank_of(model, store)
-    _check_adapters(name, model, artifact, store, rank)
+    signed = SignedOnly.of(config.signatures, store)
+    if signed:
+        signed.check(artifact)
+    _check_adapters(name, model, artifact, store, rank, signed)
     with ExitStack() as held:
         held.enter_context(store.use(artifact))
-        if todo.verify:
+        if todo.verify or signed:
             verify(store, artifact)
     text = file_text(
         engine_options(
@@ -131,12 +135,16 @@ def _wait(model: ServedModel, store: Store, wait_s: float, report: Callable[[str
     return store.get(model.artifact)
 
 
-def _check_adapters(name: str, model: ServedModel, artifact: Artifact, store: Store, rank: int | None) -> None:
+def _check_adapters(
+    name: str, model: ServedModel, artifact: Artifact, store: Store, rank: int | None, signed: SignedOnly | None
+) -> None:
     problems = []
     for adapter, served in (model.adapters or {}).items():
         assert rank is not None, "it is started for adapters"
         try:
-            admit(store, artifact, served.artifact, accept=served.accept, max_rank=rank)
+            admitted = admit(store, artifact, served.artifact, accept=served.accept, max_rank=rank)
+            if signed:
+                signed.check(admitted)
         except FreeholdError as error:
             problems.append(f"models.{name}.adapters.{adapter}: {error}. {error.next_step}".rstrip())
     if problems:

@@ -12,6 +12,7 @@ from freehold.serve.config.batches import BatchesConfig
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
 from freehold.serve.config.routes import Route, Upstream
+from freehold.serve.config.signatures import SignaturesConfig
 from freehold.serve.config.tuning import TuningConfig
 
 
@@ -26,6 +27,8 @@ class DeploymentConfig(ConfigModel):
     """Fine-tuning through the API; without it there is none."""
     batches: BatchesConfig | None = None
     """Offline inference through the API; without it there is none."""
+    signatures: SignaturesConfig | None = None
+    """Whose signatures count when models and adapters are loaded; without it none are looked at."""
 
     @property
     def adapters(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
 from freehold.serve.engines.remote import RemoteEngine as RemoteRunner
+from freehold.serve.engines.signed import SignedOnly
 
 SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED, EngineState.UNREACHABLE}
 POLL_S = 0.1
@@ -58,13 +59,14 @@ def build_fleet(
     problems: list[str] = []
     engines: dict[str, Engine] = {}
     hosts: dict[str, AdapterHost] = {}
+    signed = SignedOnly.of(config.signatures, store)
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
-                engine = engines[name] = _build(name, model, settings, store, held, report)
+                engine = engines[name] = _build(name, model, settings, store, signed, held, report)
                 if isinstance(engine, ProcessRunner) and model.adapters is not None:
-                    problems += _adapter_problems(engine, model.adapters, store)
-                    hosts[name] = AdapterHost(engine, store, engines, report)
+                    problems += _adapter_problems(engine, model.adapters, store, signed)
+                    hosts[name] = AdapterHost(engine, store, engines, report, signed)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
@@ -76,29 +78,43 @@ def build_fleet(
         return Fleet(engines, hosts, held.pop_all())
 
 
-def _adapter_problems(engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store) -> list[str]:
+def _adapter_problems(
+    engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store, signed: SignedOnly | None
+) -> list[str]:
     assert engine.max_lora_rank is not None, "it was started for adapters"
     problems = []
     for name, adapter in adapters.items():
         try:
-            admit(store, engine.artifact, adapter.artifact, accept=adapter.accept, max_rank=engine.max_lora_rank)
+            admitted = admit(
+                store, engine.artifact, adapter.artifact, accept=adapter.accept, max_rank=engine.max_lora_rank
+            )
+            if signed:
+                signed.check(admitted)
         except FreeholdError as error:
             problems.append(f"models.{engine.name}.adapters.{name}: {error}. {error.next_step}".rstrip())
     return problems
 
 
 def _build(
-    name: str, model: ServedModel, settings: Settings, store: Store, held: ExitStack, report: Callable[[str], None]
+    name: str,
+    model: ServedModel,
+    settings: Settings,
+    store: Store,
+    signed: SignedOnly | None,
+    held: ExitStack,
+    report: Callable[[str], None],
 ) -> Engine:
     if isinstance(model.engine, RemoteConfig):
         return RemoteRunner(name, model.engine)
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
     require_gates(store, artifact, model.accept, model.requires)
+    if signed:
+        signed.check(artifact)
     check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
-    return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
+    return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store), signed)
 
 
 def check_files(name: str, engine: ProcessEngine) -> None:
