@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from freehold.core.environment.gpu import has_nvidia_gpu
-from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.errors import ConfigError, FreeholdError, PolicyError
+from freehold.core.policy import Policies, policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
@@ -15,6 +16,7 @@ from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
+from freehold.serve.engines.permission import Forbidden, require_permission
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
@@ -54,46 +56,81 @@ class Fleet:
 def build_fleet(
     config: DeploymentConfig, settings: Settings, store: Store, report: Callable[[str], None] = print
 ) -> Fleet:
-    """Engines for every model. Raises ConfigError with every missing artifact, environment and secret at once."""
+    """Engines for every model.
+
+    Raises ConfigError with every missing artifact, environment and secret at once, PolicyError with everything that a
+    policy forbids where that is all.
+    """
+    policies = policies_here(settings, config.policy)
     problems: list[str] = []
+    forbidden = Forbidden()
     engines: dict[str, Engine] = {}
     hosts: dict[str, AdapterHost] = {}
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
-                engine = engines[name] = _build(name, model, settings, store, held, report)
+                engine = engines[name] = _build(name, model, settings, store, held, report, policies)
                 if isinstance(engine, ProcessRunner) and model.adapters is not None:
-                    problems += _adapter_problems(engine, model.adapters, store)
-                    hosts[name] = AdapterHost(engine, store, engines, report)
+                    problems += _adapter_problems(engine, model.adapters, store, policies, forbidden)
+                    hosts[name] = AdapterHost(engine, store, engines, report, policies)
+            except PolicyError as error:
+                forbidden.add(f"models.{name}", error)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
                 )
         if problems:
-            raise ConfigError("The deployment cannot be served", problems)
+            raise ConfigError("The deployment cannot be served", problems + forbidden.lines)
+        forbidden.refuse()
         for name, host in hosts.items():
             host.want(configured_adapters(config, name))
         return Fleet(engines, hosts, held.pop_all())
 
 
-def _adapter_problems(engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store) -> list[str]:
+def _adapter_problems(
+    engine: ProcessRunner,
+    adapters: Mapping[str, ServedAdapter],
+    store: Store,
+    policies: Policies,
+    forbidden: Forbidden,
+) -> list[str]:
     assert engine.max_lora_rank is not None, "it was started for adapters"
     problems = []
     for name, adapter in adapters.items():
         try:
-            admit(store, engine.artifact, adapter.artifact, accept=adapter.accept, max_rank=engine.max_lora_rank)
+            admit(
+                store,
+                engine.artifact,
+                adapter.artifact,
+                accept=adapter.accept,
+                max_rank=engine.max_lora_rank,
+                policies=policies,
+            )
+        except PolicyError as error:
+            forbidden.add(f"models.{engine.name}.adapters.{name}", error)
         except FreeholdError as error:
             problems.append(f"models.{engine.name}.adapters.{name}: {error}. {error.next_step}".rstrip())
     return problems
 
 
 def _build(
-    name: str, model: ServedModel, settings: Settings, store: Store, held: ExitStack, report: Callable[[str], None]
+    name: str,
+    model: ServedModel,
+    settings: Settings,
+    store: Store,
+    held: ExitStack,
+    report: Callable[[str], None],
+    policies: Policies,
 ) -> Engine:
     if isinstance(model.engine, RemoteConfig):
+        if policies:
+            report(
+                f"models.{name}: a remote engine; what it runs is not known here, and no rule of a policy reaches it"
+            )
         return RemoteRunner(name, model.engine)
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
+    require_permission(policies, store, artifact, model)
     require_gates(store, artifact, model.accept, model.requires)
     check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)

@@ -1,0 +1,36 @@
+"""What every rule is: a part of the schema that finds what speaks against an artifact."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from freehold.core.config import ConfigModel
+from freehold.core.policy.facts import Facts
+
+
+class Stage(StrEnum):
+    """Where a policy is enforced."""
+
+    PULL = "pull"
+    PROMOTE = "promote"
+    REHEARSE = "rehearse"
+    """Served on loopback so that it can be evaluated: what an evaluation or a gate has to show is not asked yet."""
+    SERVE = "serve"
+
+
+ALWAYS = frozenset(Stage)
+"""For what is known of an artifact from the beginning."""
+
+
+class Rule(ConfigModel):
+    """One key of `policy.yaml`. What a rule cannot know counts against the artifact."""
+
+    stages: ClassVar[frozenset[Stage]] = ALWAYS
+    remedy: ClassVar[str]
+    """What who meets it can do."""
+
+    @abstractmethod
+    def problems(self, facts: Facts, now: datetime) -> Iterator[str]:
+        """Sentences, one for each thing that breaks the rule."""
