@@ -1,6 +1,7 @@
 """What the policies of this machine say of a pull: before a byte is fetched, and before it enters the store."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from freehold.core.hub.selection import Selection
 from freehold.core.hub.snapshot import Snapshot
@@ -22,10 +23,10 @@ class Permission:
             facts = facts_before_pull(snapshot, paths, self.policies.catalogue)
             self.policies.enforce(facts, Stage.PULL, f"{snapshot.location} may not be pulled")
 
-    def fetched(self, lineage: Lineage) -> None:
+    def fetched(self, lineage: Lineage, folder: Path) -> None:
         """By what came, and what it says of itself; what was fetched stays in the staging folder."""
         if self.policies:
-            facts = facts_of_lineage(lineage, self.policies.catalogue)
+            facts = facts_of_lineage(lineage, folder, self.policies.catalogue)
             self.policies.enforce(facts, Stage.PULL, f"{lineage.name} was fetched, and may not enter the store")
 
     def stored(self, artifact: Artifact) -> None:

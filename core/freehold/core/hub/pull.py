@@ -166,7 +166,7 @@ def _fetch_and_add(
         files=files,
         probe=probe,
     )
-    permission.fetched(lineage)
+    permission.fetched(lineage, staging.result)
     return store.add(staging, lineage)
 
 

@@ -7,10 +7,15 @@ from typing import Literal
 
 from freehold.core.gates.verdict import GateName
 from freehold.core.manifest import ModelManifest
+from freehold.core.signing import Signature
+from freehold.core.store.digest import FileRecord
 from freehold.core.store.lineage import EvaluationRecord
 
 Format = Literal["safetensors", "gguf", "pickle", "other", "code"]
 """Of weights; `code` is Python that the repository brings, and that loading the model runs."""
+
+BROUGHT = "model.sig"
+"""Where a publisher puts the signature of a whole repository, by model signing's own default."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,13 @@ class Link:
     """A parent that the store does not hold: nothing is known of it."""
     folder: Path | None = None
     """Where its files are, once it is here."""
+    files: tuple[FileRecord, ...] = ()
+    is_loaded: bool = False
+    """Whether an engine loads it: the artifact itself, and the base of an adapter."""
+    signatures: tuple[Signature, ...] = ()
+    """Unchecked: whom to believe is for a rule to say."""
+    unreadable: tuple[str, ...] = ()
+    """What is wrong with files that should be signatures."""
 
 
 @dataclass(frozen=True)

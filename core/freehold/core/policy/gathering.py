@@ -1,16 +1,20 @@
 """Gathers what policies judge: of an artifact in the store, and of one that is about to be pulled."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+from freehold.core.errors import IntegrityError
 from freehold.core.gates import gates_of, read_verdict
 from freehold.core.hub.selection import CODE, OTHER_FORMATS, PICKLED
 from freehold.core.hub.snapshot import Snapshot
 from freehold.core.manifest import Catalogue, ModelManifest
 from freehold.core.manifest.kinship import manifest_at
-from freehold.core.policy.facts import Facts, Format, GateState, Link
+from freehold.core.policy.facts import BROUGHT, Facts, Format, GateState, Link
 from freehold.core.policy.spdx import canonical, is_own
-from freehold.core.store import Artifact, Lineage, Store
+from freehold.core.signing import read_signature, signatures
+from freehold.core.store import Artifact, FileRecord, Lineage, Store
 
 _BY_SUFFIX: dict[str, Format] = {
     ".safetensors": "safetensors",
@@ -43,9 +47,10 @@ def facts_of(
     )
 
 
-def facts_of_lineage(lineage: Lineage, catalogue: Catalogue) -> Facts:
-    """Of what was fetched, before it enters the store."""
-    return Facts((_link(lineage, catalogue),), commercial_use=commercial_uses(catalogue))
+def facts_of_lineage(lineage: Lineage, folder: Path, catalogue: Catalogue) -> Facts:
+    """Of what was fetched to a folder, before it enters the store."""
+    link = replace(_link(lineage, catalogue), is_loaded=True, folder=folder, **_brought(lineage, folder))
+    return Facts((link,), commercial_use=commercial_uses(catalogue))
 
 
 def facts_before_pull(snapshot: Snapshot, paths: Iterable[str], catalogue: Catalogue) -> Facts:
@@ -60,6 +65,8 @@ def facts_before_pull(snapshot: Snapshot, paths: Iterable[str], catalogue: Catal
         licenses=_licenses(snapshot.license, manifest),
         manifest=manifest,
         formats=formats,
+        files=tuple(FileRecord(path=path, size_bytes=0, sha256="0" * 64) for path in paths),
+        is_loaded=True,
     )
     # A GGUF file says its licence in its own header.
     return Facts((link,), license_is_open="gguf" in formats, commercial_use=commercial_uses(catalogue))
@@ -90,7 +97,9 @@ def _chain(artifact: Artifact, store: Store, catalogue: Catalogue, base: Artifac
         if one.id in seen:
             continue
         seen.add(one.id)
-        yield _link(one.lineage, catalogue, one, store)
+        is_loaded = one is artifact or one is base
+        signed: dict[str, Any] = _signed(one, store) if is_loaded else {}
+        yield replace(_link(one.lineage, catalogue, one, store), is_loaded=is_loaded, **signed)
         stands_for = base if one is artifact else None
         if stands_for is not None:
             waiting.append(stands_for)
@@ -122,7 +131,26 @@ def _link(lineage: Lineage, catalogue: Catalogue, artifact: Artifact | None = No
         gates=tuple(_gates(artifact, store)) if artifact and store else (),
         parents=lineage.parents,
         folder=artifact.path if artifact else None,
+        files=lineage.files,
     )
+
+
+def _signed(artifact: Artifact, store: Store) -> dict[str, Any]:
+    """`signatures` and `unreadable` of a link: those beside the artifact, and what its publisher brought."""
+    found = _brought(artifact.lineage, artifact.path)
+    try:
+        return found | {"signatures": (*found["signatures"], *signatures(store, artifact))}
+    except IntegrityError as error:
+        return found | {"unreadable": (*found["unreadable"], str(error))}
+
+
+def _brought(lineage: Lineage, folder: Path) -> dict[str, Any]:
+    if all(record.path != BROUGHT for record in lineage.files):
+        return {"signatures": (), "unreadable": ()}
+    try:
+        return {"signatures": (read_signature(folder / BROUGHT),), "unreadable": ()}
+    except IntegrityError as error:
+        return {"signatures": (), "unreadable": (str(error),)}
 
 
 def _licenses(said: str, manifest: ModelManifest | None) -> tuple[str, ...]:

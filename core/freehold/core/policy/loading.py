@@ -49,9 +49,14 @@ def read_policy(path: Path) -> PolicyFile:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML", [str(error)], next_step=_NEXT) from error
     try:
-        return PolicyFile(path, Policy.model_validate(read if read is not None else {}))
+        policy = Policy.model_validate(read if read is not None else {})
     except ValidationError as error:
         problems = [problem_text(item, tags=frozenset({"[key]"})) for item in error.errors()]
+        raise ConfigError(f"{path} is not a policy", problems, next_step=_NEXT) from error
+    try:
+        return PolicyFile(path, policy.beside(path.absolute().parent))
+    except ConfigError as error:
+        problems = [f"signatures: {problem}" for problem in error.problems]
         raise ConfigError(f"{path} is not a policy", problems, next_step=_NEXT) from error
 
 

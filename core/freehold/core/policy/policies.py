@@ -47,13 +47,19 @@ class Policies:
     def __bool__(self) -> bool:
         return bool(self.files)
 
+    @property
+    def ask_for_signatures(self) -> bool:
+        """Whether what is served must be signed, so that its bytes have to be read before."""
+        rules = (file.policy.signatures for file in self.files)
+        return any(rule is not None and rule.holds_at(self.stage) for rule in rules)
+
     def judge(self, facts: Facts, stage: Stage, now: datetime | None = None) -> list[Finding]:
         """What each rule says, kept ones too, in the files' order."""
         moment = now or datetime.now(UTC)
         found = []
         for file in self.files:
             for name, rule in file.policy.rules():
-                is_asked = stage in rule.stages
+                is_asked = rule.holds_at(stage)
                 problems = tuple(rule.problems(facts, moment)) if is_asked else ()
                 found.append(Finding(file.path, name, problems, rule.remedy, is_asked))
         return found

@@ -1,11 +1,20 @@
 """The schema of `policy.yaml`: a key per rule. A rule that is not written does not hold."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import model_validator
 
 from freehold.core.config import ConfigModel
-from freehold.core.policy.rules import EvaluationRule, FormatRule, GateRule, LicenseRule, PublisherRule, Rule
+from freehold.core.policy.rules import (
+    EvaluationRule,
+    FormatRule,
+    GateRule,
+    LicenseRule,
+    PublisherRule,
+    Rule,
+    SignatureRule,
+)
 
 
 class Policy(ConfigModel):
@@ -15,6 +24,8 @@ class Policy(ConfigModel):
     """Under which licences models may be used. One whose licence is not known is refused."""
     publishers: PublisherRule | None = None
     """From which sources they may come."""
+    signatures: SignatureRule | None = None
+    """Who must have signed what is loaded."""
     formats: FormatRule | None = None
     """In which formats their weights may be."""
     evaluations: EvaluationRule | None = None
@@ -27,6 +38,14 @@ class Policy(ConfigModel):
         if not any(True for _ in self.rules()):
             raise ValueError(f"it holds no rule; rules are {', '.join(type(self).model_fields)}")
         return self
+
+    def beside(self, folder: Path) -> "Policy":
+        """With the files that it names taken from its own folder. Raises ConfigError where one cannot be read."""
+        if self.signatures is None:
+            return self
+        signatures = self.signatures.beside(folder)
+        _ = signatures.trust
+        return self.model_copy(update={"signatures": signatures})
 
     def rules(self) -> Iterator[tuple[str, Rule]]:
         """Those that are written, by their name in the file."""

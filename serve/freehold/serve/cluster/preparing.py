@@ -10,9 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.core.errors import ConfigError, FreeholdError, IntegrityError, NotFoundError, PolicyError
+from freehold.core.errors import ConfigError, FreeholdError, NotFoundError, PolicyError
 from freehold.core.policy import NO_POLICY, Policies
-from freehold.core.progress import ByteBar
 from freehold.core.store import Artifact, Store
 from freehold.core.store.atomic import write_atomically
 from freehold.serve.adapters.admission import admit, lora_rank_of
@@ -20,7 +19,7 @@ from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
 from freehold.serve.engines.abilities import has_abort
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.fleet import check_files
-from freehold.serve.engines.permission import Forbidden, require_permission
+from freehold.serve.engines.permission import Forbidden, require_permission, require_whole
 from freehold.serve.engines.promotion import require_gates
 from freehold.serve.engines.vllm import engine_environment, engine_options
 from freehold.serve.engines.vllm_file import file_text, variables_text
@@ -84,8 +83,8 @@ def prepare(
     forbidden.refuse()
     with ExitStack() as held:
         held.enter_context(store.use(artifact))
-        if todo.verify:
-            verify(store, artifact)
+        if todo.verify or policies.ask_for_signatures:
+            require_whole(store, artifact)
     text = file_text(
         engine_options(
             artifact,
@@ -107,18 +106,6 @@ def prepare(
     write_atomically(beside, variables_text(variables).encode())
     write_atomically(todo.file, text.encode())
     return todo.file, beside
-
-
-def verify(store: Store, artifact: Artifact) -> None:
-    """Read every file again. Raises IntegrityError on one that is not what the lineage says."""
-    with ByteBar(f"Verifying {artifact.id}", artifact.size_bytes) as bar:
-        problems = store.verify(artifact, bar.advance)
-    if problems:
-        raise IntegrityError(
-            f"{artifact.id} is damaged",
-            why="; ".join(f"{problem.path}: {problem.problem}" for problem in problems),
-            next_step=f"Run `freehold store remove {artifact.id} --yes`, and pull it again.",
-        )
 
 
 def _wait(model: ServedModel, store: Store, wait_s: float, report: Callable[[str], None]) -> Artifact:

@@ -16,7 +16,7 @@ from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
-from freehold.serve.engines.permission import Forbidden, require_permission
+from freehold.serve.engines.permission import Forbidden, require_permission, require_whole
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
@@ -131,6 +131,8 @@ def _build(
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
     require_permission(policies, store, artifact, model)
+    if policies.ask_for_signatures:  # a signature is of what the lineage says, so that has to be what is there
+        require_whole(store, artifact)
     require_gates(store, artifact, model.accept, model.requires)
     check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)

@@ -1,7 +1,8 @@
 """What the policies say of what is to be served."""
 
-from freehold.core.errors import PolicyError
+from freehold.core.errors import IntegrityError, PolicyError
 from freehold.core.policy import Policies, facts_of
+from freehold.core.progress import ByteBar
 from freehold.core.store import Artifact, Store
 from freehold.serve.config import ProcessEngine, ServedModel
 
@@ -12,6 +13,18 @@ def require_permission(policies: Policies, store: Store, artifact: Artifact, mod
         is_probed = not isinstance(model.engine, ProcessEngine) or model.engine.probe == "require"
         facts = facts_of(artifact, store, policies.catalogue, requires=model.requires, is_probed=is_probed)
         policies.enforce(facts, policies.stage, f"{artifact.id} may not be served")
+
+
+def require_whole(store: Store, artifact: Artifact) -> None:
+    """Read every file again. Raises IntegrityError on one that is not what the lineage says."""
+    with ByteBar(f"Verifying {artifact.id}", artifact.size_bytes) as bar:
+        problems = store.verify(artifact, bar.advance)
+    if problems:
+        raise IntegrityError(
+            f"{artifact.id} is damaged",
+            why="; ".join(f"{problem.path}: {problem.problem}" for problem in problems),
+            next_step=f"Run `freehold store remove {artifact.id} --yes`, and pull it again.",
+        )
 
 
 class Forbidden:

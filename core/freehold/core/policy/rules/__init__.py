@@ -6,5 +6,6 @@ from freehold.core.policy.rules.gates import GateRule
 from freehold.core.policy.rules.licenses import LicenseRule
 from freehold.core.policy.rules.publishers import PublisherRule
 from freehold.core.policy.rules.rule import Rule, Stage
+from freehold.core.policy.rules.signatures import SignatureRule
 
-__all__ = ["EvaluationRule", "FormatRule", "GateRule", "LicenseRule", "PublisherRule", "Rule", "Stage"]
+__all__ = ["EvaluationRule", "FormatRule", "GateRule", "LicenseRule", "PublisherRule", "Rule", "SignatureRule", "Stage"]

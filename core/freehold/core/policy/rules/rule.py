@@ -31,6 +31,10 @@ class Rule(ConfigModel):
     remedy: ClassVar[str]
     """What who meets it can do."""
 
+    def holds_at(self, stage: Stage) -> bool:
+        """Whether the rule is asked at this stage."""
+        return stage in self.stages
+
     @abstractmethod
     def problems(self, facts: Facts, now: datetime) -> Iterator[str]:
         """Sentences, one for each thing that breaks the rule."""
