@@ -5,7 +5,7 @@ from freehold.core.policy.gathering import facts_before_pull, facts_of, facts_of
 from freehold.core.policy.loading import PolicyFile, find_policies, read_policy
 from freehold.core.policy.policies import NO_POLICY, Finding, Policies, policies_here
 from freehold.core.policy.policy import Policy
-from freehold.core.policy.rules import Stage
+from freehold.core.policy.stage import Stage
 
 __all__ = [
     "NO_POLICY",

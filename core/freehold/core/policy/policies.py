@@ -9,7 +9,7 @@ from freehold.core.errors import PolicyError
 from freehold.core.manifest import Catalogue, load_catalogue
 from freehold.core.policy.facts import Facts
 from freehold.core.policy.loading import PolicyFile, find_policies
-from freehold.core.policy.rules import Stage
+from freehold.core.policy.stage import Stage
 from freehold.core.settings import Settings
 
 _EMPTY = Catalogue({})

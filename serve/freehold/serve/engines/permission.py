@@ -1,18 +1,37 @@
 """What the policies say of what is to be served."""
 
+from collections.abc import Iterator
+
 from freehold.core.errors import IntegrityError, PolicyError
-from freehold.core.policy import Policies, facts_of
+from freehold.core.manifest import Catalogue
+from freehold.core.policy import Facts, Policies, facts_of
 from freehold.core.progress import ByteBar
 from freehold.core.store import Artifact, Store
-from freehold.serve.config import ProcessEngine, ServedModel
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RemoteEngine, ServedModel
 
 
 def require_permission(policies: Policies, store: Store, artifact: Artifact, model: ServedModel) -> None:
     """Raises PolicyError with everything that the policies have against serving the artifact this way."""
     if policies:
-        is_probed = not isinstance(model.engine, ProcessEngine) or model.engine.probe == "require"
-        facts = facts_of(artifact, store, policies.catalogue, requires=model.requires, is_probed=is_probed)
+        facts = facts_of_model(store, artifact, model, policies.catalogue)
         policies.enforce(facts, policies.stage, f"{artifact.id} may not be served")
+
+
+def facts_of_model(store: Store, artifact: Artifact, model: ServedModel, catalogue: Catalogue) -> Facts:
+    """What policies judge of an artifact that a deployment serves this way."""
+    is_probed = not isinstance(model.engine, ProcessEngine) or model.engine.probe == "require"
+    return facts_of(artifact, store, catalogue, requires=model.requires, is_probed=is_probed)
+
+
+def facts_of_deployment(config: DeploymentConfig, store: Store, catalogue: Catalogue) -> Iterator[tuple[str, Facts]]:
+    """What policies judge of every model and adapter that a config names. Raises NotFoundError."""
+    for name, model in config.models.items():
+        if isinstance(model.engine, RemoteEngine) or model.artifact is None:
+            continue
+        artifact = store.get(model.artifact)
+        yield name, facts_of_model(store, artifact, model, catalogue)
+        for adapter, served in (model.adapters or {}).items():
+            yield adapter, facts_of(store.get(served.artifact), store, catalogue, base=artifact)
 
 
 def require_whole(store: Store, artifact: Artifact) -> None:

@@ -5,7 +5,7 @@ from freehold.core.policy.rules.formats import FormatRule
 from freehold.core.policy.rules.gates import GateRule
 from freehold.core.policy.rules.licenses import LicenseRule
 from freehold.core.policy.rules.publishers import PublisherRule
-from freehold.core.policy.rules.rule import Rule, Stage
+from freehold.core.policy.rules.rule import Rule
 from freehold.core.policy.rules.signatures import SignatureRule
 
-__all__ = ["EvaluationRule", "FormatRule", "GateRule", "LicenseRule", "PublisherRule", "Rule", "SignatureRule", "Stage"]
+__all__ = ["EvaluationRule", "FormatRule", "GateRule", "LicenseRule", "PublisherRule", "Rule", "SignatureRule"]

@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from freehold.core.policy.facts import Facts
-from freehold.core.policy.rules.rule import Rule, Stage
+from freehold.core.policy.rules.rule import Rule
+from freehold.core.policy.stage import Stage
 from freehold.core.store.lineage import EvaluationRecord
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from freehold.core.policy.facts import Facts
-from freehold.core.policy.rules.rule import Rule, Stage
+from freehold.core.policy.rules.rule import Rule
+from freehold.core.policy.stage import Stage
 
 
 class GateRule(Rule):

@@ -3,22 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
 from freehold.core.config import ConfigModel
 from freehold.core.policy.facts import Facts
-
-
-class Stage(StrEnum):
-    """Where a policy is enforced."""
-
-    PULL = "pull"
-    PROMOTE = "promote"
-    REHEARSE = "rehearse"
-    """Served on loopback so that it can be evaluated: what an evaluation or a gate has to show is not asked yet."""
-    SERVE = "serve"
-
+from freehold.core.policy.stage import Stage
 
 ALWAYS = frozenset(Stage)
 """For what is known of an artifact from the beginning."""

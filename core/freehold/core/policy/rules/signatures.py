@@ -10,7 +10,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from freehold.core.policy.facts import BROUGHT, Facts, Link
-from freehold.core.policy.rules.rule import Rule, Stage
+from freehold.core.policy.rules.rule import Rule
+from freehold.core.policy.stage import Stage
 from freehold.core.signing import Signature, Trust, check_file
 from freehold.core.store.digest import FileRecord
 
