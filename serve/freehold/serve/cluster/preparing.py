@@ -19,7 +19,7 @@ from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
 from freehold.serve.engines.abilities import has_abort
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.fleet import check_files
-from freehold.serve.engines.permission import Forbidden, require_permission, require_whole
+from freehold.serve.engines.permission import Permissions, require_whole
 from freehold.serve.engines.promotion import require_gates
 from freehold.serve.engines.vllm import engine_environment, engine_options
 from freehold.serve.engines.vllm_file import file_text, variables_text
@@ -73,14 +73,11 @@ def prepare(
     check_files(name, engine)
     artifact = _wait(model, store, todo.wait_s, report)
     rank = lora_rank_of(model, store)
-    forbidden = Forbidden()
-    try:
-        require_permission(policies, store, artifact, model)
-    except PolicyError as error:
-        forbidden.add(f"models.{name}", error)
+    permissions = Permissions(policies, store)
+    permissions.ask(name, model, artifact)
     require_gates(store, artifact, model.accept, model.requires)
-    _check_adapters(name, model, artifact, store, rank, policies, forbidden)
-    forbidden.refuse()
+    _check_adapters(name, model, artifact, store, rank, permissions)
+    permissions.refuse()
     with ExitStack() as held:
         held.enter_context(store.use(artifact))
         if todo.verify or policies.ask_for_signatures:
@@ -138,17 +135,16 @@ def _check_adapters(
     artifact: Artifact,
     store: Store,
     rank: int | None,
-    policies: Policies,
-    forbidden: Forbidden,
+    permissions: Permissions,
 ) -> None:
     problems = []
     for adapter, served in (model.adapters or {}).items():
         assert rank is not None, "it is started for adapters"
         try:
-            admit(store, artifact, served.artifact, accept=served.accept, max_rank=rank, policies=policies)
+            admit(store, artifact, served.artifact, accept=served.accept, max_rank=rank, policies=permissions.policies)
         except PolicyError as error:
-            forbidden.add(f"models.{name}.adapters.{adapter}", error)
+            permissions.add(f"models.{name}.adapters.{adapter}", error)
         except FreeholdError as error:
             problems.append(f"models.{name}.adapters.{adapter}: {error}. {error.next_step}".rstrip())
     if problems:
-        raise ConfigError("The deployment cannot be served", problems + forbidden.lines)
+        raise ConfigError("The deployment cannot be served", problems + permissions.lines)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from freehold.core.environment.gpu import has_nvidia_gpu
 from freehold.core.errors import ConfigError, FreeholdError, PolicyError
-from freehold.core.policy import Policies, policies_here
+from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
@@ -16,7 +16,7 @@ from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
-from freehold.serve.engines.permission import Forbidden, require_permission, require_whole
+from freehold.serve.engines.permission import Permissions, require_whole
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
@@ -61,27 +61,24 @@ def build_fleet(
     Raises ConfigError with every missing artifact, environment and secret at once, PolicyError with everything that a
     policy forbids where that is all.
     """
-    policies = policies_here(settings, config.policy)
+    permissions = Permissions(policies_here(settings, config.policy), store)
     problems: list[str] = []
-    forbidden = Forbidden()
     engines: dict[str, Engine] = {}
     hosts: dict[str, AdapterHost] = {}
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
-                engine = engines[name] = _build(name, model, settings, store, held, report, policies)
+                engine = engines[name] = _build(name, model, settings, store, held, report, permissions)
                 if isinstance(engine, ProcessRunner) and model.adapters is not None:
-                    problems += _adapter_problems(engine, model.adapters, store, policies, forbidden)
-                    hosts[name] = AdapterHost(engine, store, engines, report, policies)
-            except PolicyError as error:
-                forbidden.add(f"models.{name}", error)
+                    problems += _adapter_problems(engine, model.adapters, store, permissions)
+                    hosts[name] = AdapterHost(engine, store, engines, report, permissions.policies)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
                 )
         if problems:
-            raise ConfigError("The deployment cannot be served", problems + forbidden.lines)
-        forbidden.refuse()
+            raise ConfigError("The deployment cannot be served", problems + permissions.lines)
+        permissions.refuse()
         for name, host in hosts.items():
             host.want(configured_adapters(config, name))
         return Fleet(engines, hosts, held.pop_all())
@@ -91,8 +88,7 @@ def _adapter_problems(
     engine: ProcessRunner,
     adapters: Mapping[str, ServedAdapter],
     store: Store,
-    policies: Policies,
-    forbidden: Forbidden,
+    permissions: Permissions,
 ) -> list[str]:
     assert engine.max_lora_rank is not None, "it was started for adapters"
     problems = []
@@ -104,10 +100,10 @@ def _adapter_problems(
                 adapter.artifact,
                 accept=adapter.accept,
                 max_rank=engine.max_lora_rank,
-                policies=policies,
+                policies=permissions.policies,
             )
         except PolicyError as error:
-            forbidden.add(f"models.{engine.name}.adapters.{name}", error)
+            permissions.add(f"models.{engine.name}.adapters.{name}", error)
         except FreeholdError as error:
             problems.append(f"models.{engine.name}.adapters.{name}: {error}. {error.next_step}".rstrip())
     return problems
@@ -120,18 +116,16 @@ def _build(
     store: Store,
     held: ExitStack,
     report: Callable[[str], None],
-    policies: Policies,
+    permissions: Permissions,
 ) -> Engine:
     if isinstance(model.engine, RemoteConfig):
-        if policies:
-            report(
-                f"models.{name}: a remote engine; what it runs is not known here, and no rule of a policy reaches it"
-            )
+        if permissions.policies:
+            report(f"models.{name}: a remote engine; what it runs is not known here, so no policy was asked")
         return RemoteRunner(name, model.engine)
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
-    require_permission(policies, store, artifact, model)
-    if policies.ask_for_signatures:  # a signature is of what the lineage says, so that has to be what is there
+    permissions.ask(name, model, artifact)
+    if permissions.policies.ask_for_signatures:  # a signature is of what the lineage says: is that what is there?
         require_whole(store, artifact)
     require_gates(store, artifact, model.accept, model.requires)
     check_files(name, model.engine)

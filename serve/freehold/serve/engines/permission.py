@@ -46,12 +46,22 @@ def require_whole(store: Store, artifact: Artifact) -> None:
         )
 
 
-class Forbidden:
-    """What policies have against several models and adapters."""
+class Permissions:
+    """Asks the policies about every model and adapter of a deployment, and refuses all at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, policies: Policies, store: Store) -> None:
+        self.policies = policies
         self.lines: list[str] = []
+        """What was forbidden so far, each with its path in the config."""
+        self._store = store
         self._next_steps: list[str] = []
+
+    def ask(self, name: str, model: ServedModel, artifact: Artifact) -> None:
+        """Whether the model may be served; what is against it is kept for `refuse`."""
+        try:
+            require_permission(self.policies, self._store, artifact, model)
+        except PolicyError as error:
+            self.add(f"models.{name}", error)
 
     def add(self, place: str, error: PolicyError) -> None:
         """Take what is said of one; `place` is its path in the config."""
