@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -48,16 +49,21 @@ def read_policy(path: Path) -> PolicyFile:
         raise ConfigError(f"The policy {path} cannot be read", [error.strerror or str(error)]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML", [str(error)], next_step=_NEXT) from error
+    return PolicyFile(path, parse_policy(read, str(path), path.absolute().parent))
+
+
+def parse_policy(data: Any, origin: str, folder: Path) -> Policy:
+    """A policy as parsed; files that it names are taken from `folder`. Raises ConfigError with every problem."""
     try:
-        policy = Policy.model_validate(read if read is not None else {})
+        policy = Policy.model_validate(data if data is not None else {})
     except ValidationError as error:
         problems = [problem_text(item, tags=frozenset({"[key]"})) for item in error.errors()]
-        raise ConfigError(f"{path} is not a policy", problems, next_step=_NEXT) from error
+        raise ConfigError(f"{origin} is not a policy", problems, next_step=_NEXT) from error
     try:
-        return PolicyFile(path, policy.beside(path.absolute().parent))
+        return policy.beside(folder)
     except ConfigError as error:
         problems = [f"signatures: {problem}" for problem in error.problems]
-        raise ConfigError(f"{path} is not a policy", problems, next_step=_NEXT) from error
+        raise ConfigError(f"{origin} is not a policy", problems, next_step=_NEXT) from error
 
 
 def _named(path: Path, by: str) -> PolicyFile:

@@ -24,7 +24,8 @@ def _word(value: Any) -> Any:
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
-CommercialUse = Annotated[Literal["yes", "conditions", "no"], BeforeValidator(_word)]
+Word = Literal["yes", "conditions", "no"]
+CommercialUse = Annotated[Word, BeforeValidator(_word, json_schema_input_type=Word | bool)]
 
 
 class LicenseRule(Rule):

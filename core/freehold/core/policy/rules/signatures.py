@@ -46,6 +46,11 @@ class SignatureRule(Rule):
     def holds_at(self, stage: Stage) -> bool:
         return stage in self.at
 
+    def with_texts(self) -> "SignatureRule":
+        """With the text of every key and certificate in place of its file's name. Raises OSError."""
+        keys, certificates = (tuple(map(_text, given)) for given in (self.keys, self.certificates))
+        return self.model_copy(update={"keys": keys, "certificates": certificates})
+
     def beside(self, folder: Path) -> "SignatureRule":
         """With relative files taken from the policy's folder."""
         keys, certificates = ([_placed(one, folder) for one in given] for given in (self.keys, self.certificates))
@@ -74,6 +79,10 @@ class SignatureRule(Rule):
     def _why(self, link: Link) -> str:
         tried = [f"{one.path.name}: {self.problem_of(one, link)}" for one in link.signatures] + list(link.unreadable)
         return f"{link.name} is not signed by anybody trusted: {'; '.join(tried) or 'it has no signature'}"
+
+
+def _text(given: str) -> str:
+    return given if "-----BEGIN" in given else Path(given).read_text()
 
 
 def _placed(text: str, folder: Path) -> str:
