@@ -67,8 +67,9 @@ def parts(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     key = make_key(folder)
     config = {
         "models": {"assistant": {"artifact": MODEL, "engine": {"maxModelLen": 1024}}},
-        "signatures": {"keys": [key.public.read_text()]},
+        "policy": "policy.yaml",
     }
+    (folder / "policy.yaml").write_text(f"signatures: {{keys: [{key.public.name}]}}\n")
     (folder / "freehold.yaml").write_text(yaml.safe_dump(config))
     command = freehold("bundle", "create", "freehold.yaml", "-o", "site.tar.zst", "--key", str(key.private))
     ended = subprocess.run(
@@ -102,7 +103,7 @@ def test_without_a_route_the_bundle_is_installed_proven_and_answers(parts: Path,
     ) as closed:
         closed.until("ended with 0")
     assert "no route: [Errno 101] Network is unreachable" in closed.text
-    assert "assistant: verifying signatures:" in closed.text
+    assert "Verifying " in closed.text
     assert "golden probe" in closed.text
     assert "Paris" in next(line for line in closed.lines if line.startswith("ANSWER:"))
 

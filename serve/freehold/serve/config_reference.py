@@ -32,7 +32,6 @@ SECTIONS = (
     ("tuning", config.TuningConfig),
     ("tuning.defaults", config.TuningDefaults),
     ("batches", config.BatchesConfig),
-    ("signatures", config.SignaturesConfig),
     ("gateway", config.GatewayConfig),
     ("gateway.media", config.MediaConfig),
 )

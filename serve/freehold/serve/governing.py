@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 
 from freehold.core.errors import ConfigError
+from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
@@ -91,7 +92,7 @@ async def governance(
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
         pricing = Pricing(config, engines)
-        desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
+        desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,
@@ -143,6 +144,10 @@ async def _migrate_later(database: Database) -> None:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _desk(database: Database, config: DeploymentConfig, settings: Settings) -> AdapterDesk:
+    return AdapterDesk(database, Store(settings.store_root), config, policies_here(settings, config.policy))
 
 
 async def _keyring(

@@ -13,11 +13,13 @@ from fixtures.signing import issue, make_key
 from freehold.core.errors import ConfigError, IntegrityError, NotFoundError, RefusedError
 from freehold.core.gates import Verdict, read_verdict, record_evaluation, record_verdict
 from freehold.core.hub.lockfile import LockContent
+from freehold.core.policy import read_policy
 from freehold.core.signing import Signer, Trust, sign_artifact, verify
 from freehold.core.store import EvaluationRecord
 from freehold.serve.bundle import creating
 from freehold.serve.bundle.index import read_index
 from freehold.serve.bundle.opening import open_bundle
+from freehold.serve.config import load_config
 
 
 def test_everything_arrives_and_can_be_traced(outside: Outside, inside: Inside) -> None:
@@ -269,13 +271,16 @@ def test_files_that_the_config_names_and_others_come_along(
     monkeypatch.chdir(outside.folder)
     (outside.folder / "templates").mkdir()
     (outside.folder / "templates" / "chat.jinja").write_text("{{ messages }}")
-    (outside.folder / "policy.yaml").write_text("licences: [apache-2.0]")
+    (outside.folder / "policy.yaml").write_text("signatures: {keys: [site.pub]}")
+    (outside.folder / "notes.txt").write_text("who to call")
     served = "{artifact: tiny, engine: {chatTemplate: templates/chat.jinja}}"
-    outside.config.write_text(f"models: {{tiny: {served}}}\nsignatures: {{keys: [site.pub]}}\n")
-    made = outside.create(extra=(Path("policy.yaml"),))
+    outside.config.write_text(f"models: {{tiny: {served}}}\npolicy: policy.yaml\n")
+    made = outside.create(extra=(Path("notes.txt"),))
     inside.install(made.files[0][0])
     assert (inside.site / "templates" / "chat.jinja").read_text() == "{{ messages }}"
-    assert (inside.site / "files" / "policy.yaml").is_file() and (inside.site / "site.pub").is_file()
+    assert (inside.site / "files" / "notes.txt").is_file() and (inside.site / "site.pub").is_file()
+    brought = load_config(inside.site / "freehold.yaml").policy
+    assert brought == inside.site / "policy.yaml" and read_policy(brought).policy.signatures is not None
     outside.config.write_text("models: {tiny: {artifact: tiny, engine: {chatTemplate: /etc/hostname}}}")
     with pytest.raises(ConfigError, match="would lie outside"):
         outside.create(force=True)

@@ -19,7 +19,8 @@ from freehold.core.signing import signatures
 from freehold.core.store import LINEAGE_FILE, Artifact, Store, hash_file
 from freehold.core.store.atomic import write_atomically
 from freehold.serve.bundle.archive import ArchiveWriter, Content, Entry
-from freehold.serve.bundle.gathering import BundleRequest, config_files, gather, index_record, sources_of
+from freehold.serve.bundle.config_files import config_files
+from freehold.serve.bundle.gathering import BundleRequest, gather, index_record, sources_of
 from freehold.serve.bundle.index import INDEX, SIGNATURE, STORE, WHEELS, BundleIndex, read_index
 from freehold.serve.config import DeploymentConfig
 
@@ -165,7 +166,7 @@ def _identity(
 ) -> str:
     """A digest over all that decides the archive's bytes: where it differs, an earlier attempt is of no use."""
     files = [request.config, request.lock, *request.extra, *([request.values] if request.values else [])]
-    files += [path for _, path in config_files(config)]
+    files += [file.source for file in config_files(config, request.config)]
     for artifact in artifacts:
         files.append(artifact.path / LINEAGE_FILE)
         files += sorted(store.verdict_folder(artifact.id).glob("*.json"))

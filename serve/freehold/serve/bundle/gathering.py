@@ -1,6 +1,6 @@
 """What goes into a bundle: everything small is put together in a folder, everything large stays where it is."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -12,9 +12,10 @@ from freehold.core.errors import ConfigError, NotFoundError
 from freehold.core.hub.lockfile import read_lock
 from freehold.core.progress import ByteBar
 from freehold.core.settings import Settings
-from freehold.core.signing import Signer, is_pem, signatures
+from freehold.core.signing import Signer, signatures
 from freehold.core.store import LINEAGE_FILE, Artifact, FileRecord, Store, hash_file
 from freehold.serve.bundle.chart import package_chart
+from freehold.serve.bundle.config_files import config_files
 from freehold.serve.bundle.images import bundle_images, find_tool, images_page
 from freehold.serve.bundle.index import (
     CONFIG,
@@ -34,7 +35,7 @@ from freehold.serve.bundle.index import (
 from freehold.serve.bundle.naming import NamedArtifact, find_named, locks_of
 from freehold.serve.bundle.sbom import bill_of_materials
 from freehold.serve.bundle.wheels import Wheel, WheelRequest, gather_wheels
-from freehold.serve.config import DeploymentConfig, ProcessEngine, load_config
+from freehold.serve.config import DeploymentConfig, load_config
 from freehold.serve.deploying.bundle import images as images_of
 from freehold.serve.deploying.chart import find_chart
 from freehold.serve.deploying.checking import check_values, load_values
@@ -70,12 +71,7 @@ def sources_of(request: BundleRequest, store: Store) -> tuple[DeploymentConfig, 
     for path in (request.values, *request.extra):
         if path is not None and not path.is_file():
             raise NotFoundError(f"No file {path} to put into the bundle")
-    problems = [f"{place}: no file {path}" for place, path in config_files(config) if not path.is_file()]
-    problems += [
-        f"{place}: {path} would lie outside of the bundle's folder; write a path below the config"
-        for place, path in config_files(config)
-        if path.is_absolute() or ".." in path.parts
-    ]
+    problems = [file.problem for file in config_files(config, request.config) if file.problem]
     if problems:
         raise ConfigError("Files that the config names cannot come along", problems)
     doubled = {path.name for path in request.extra if [one.name for one in request.extra].count(path.name) > 1}
@@ -84,18 +80,6 @@ def sources_of(request: BundleRequest, store: Store) -> tuple[DeploymentConfig, 
     if request.signer is not None:
         request.signer.require_files()
     return config, find_named(config, store)
-
-
-def config_files(config: DeploymentConfig) -> Iterator[tuple[str, Path]]:
-    """Files that a config names by path, with the place where it does."""
-    for name, model in config.models.items():
-        if isinstance(model.engine, ProcessEngine) and model.engine.chat_template:
-            yield f"models.{name}.engine.chatTemplate", model.engine.chat_template
-    if config.signatures is not None:
-        for key in ("keys", "certificates"):
-            for number, text in enumerate(getattr(config.signatures, key)):
-                if not is_pem(text):
-                    yield f"signatures.{key}.{number}", Path(text)
 
 
 def gather(
@@ -118,8 +102,8 @@ def gather(
     _write(folder / LOCK, locks_of(artifacts, read_lock(request.lock)).model_dump_json(indent=2).encode() + b"\n")
     for path in request.extra:
         _write(folder / FILES / path.name, path.read_bytes())
-    for _, path in config_files(config):
-        _write(folder / path, path.read_bytes())
+    for file in config_files(config, request.config):
+        _write(folder / file.inside, file.source.read_bytes())
     members: dict[str, FileRecord] = {}
     for artifact in artifacts:
         members |= _of_artifact(artifact, store, request.signer, folder)
@@ -218,7 +202,7 @@ def _members(
     """In the order of the archive: what is needed first comes first, the models come last."""
     small = [CONFIG, LOCK, SBOM]
     small += [VALUES] if request.values is not None and chart else []
-    small += sorted({path.as_posix() for _, path in config_files(config)})
+    small += sorted({file.inside.as_posix() for file in config_files(config, request.config)})
     small += [f"{FILES}/{path.name}" for path in request.extra]
     small += [IMAGES, chart.path] if chart else []
     small += [one.requirements for one in sets]

@@ -19,7 +19,6 @@ from freehold.serve.config.models import (
     ServedModel,
 )
 from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPrice, Upstream
-from freehold.serve.config.signatures import SignaturesConfig
 from freehold.serve.config.tuning import TuningConfig, TuningDefaults
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
     "ServedAdapter",
     "ServedModel",
     "Shadow",
-    "SignaturesConfig",
     "TokenPrice",
     "TuningConfig",
     "TuningDefaults",

@@ -12,7 +12,6 @@ from freehold.serve.config.batches import BatchesConfig
 from freehold.serve.config.gateway import GatewayConfig
 from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
 from freehold.serve.config.routes import Route, Upstream
-from freehold.serve.config.signatures import SignaturesConfig
 from freehold.serve.config.tuning import TuningConfig
 
 
@@ -27,8 +26,8 @@ class DeploymentConfig(ConfigModel):
     """Fine-tuning through the API; without it there is none."""
     batches: BatchesConfig | None = None
     """Offline inference through the API; without it there is none."""
-    signatures: SignaturesConfig | None = None
-    """Whose signatures count when models and adapters are loaded; without it none are looked at."""
+    policy: Path | None = None
+    """A `policy.yaml` that holds for this deployment, beside the one of the machine; relative to this file."""
 
     @property
     def adapters(self) -> dict[str, str]:
@@ -39,7 +38,10 @@ class DeploymentConfig(ConfigModel):
 def load_config(path: Path) -> DeploymentConfig:
     """Read `freehold.yaml`. Raises ConfigError with every problem at once, each with its path in the file."""
     data = read_yaml(path, "Write one (docs/configuration.md), or run `freehold serve MODEL`.")
-    return parse_config(data, str(path))
+    config = parse_config(data, str(path))
+    if config.policy is None:
+        return config
+    return config.model_copy(update={"policy": path.absolute().parent / config.policy.expanduser()})
 
 
 def parse_config(data: Any, origin: str) -> DeploymentConfig:

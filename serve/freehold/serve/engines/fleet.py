@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from freehold.core.environment.gpu import has_nvidia_gpu
-from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.errors import ConfigError, FreeholdError, PolicyError
+from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
@@ -15,11 +16,11 @@ from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
+from freehold.serve.engines.permission import Permissions, require_whole
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
 from freehold.serve.engines.remote import RemoteEngine as RemoteRunner
-from freehold.serve.engines.signed import SignedOnly
 
 SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED, EngineState.UNREACHABLE}
 POLL_S = 0.1
@@ -55,41 +56,54 @@ class Fleet:
 def build_fleet(
     config: DeploymentConfig, settings: Settings, store: Store, report: Callable[[str], None] = print
 ) -> Fleet:
-    """Engines for every model. Raises ConfigError with every missing artifact, environment and secret at once."""
+    """Engines for every model.
+
+    Raises ConfigError with every missing artifact, environment and secret at once, PolicyError with everything that a
+    policy forbids where that is all.
+    """
+    permissions = Permissions(policies_here(settings, config.policy), store)
     problems: list[str] = []
     engines: dict[str, Engine] = {}
     hosts: dict[str, AdapterHost] = {}
-    signed = SignedOnly.of(config.signatures, store)
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
-                engine = engines[name] = _build(name, model, settings, store, signed, held, report)
+                engine = engines[name] = _build(name, model, settings, store, held, report, permissions)
                 if isinstance(engine, ProcessRunner) and model.adapters is not None:
-                    problems += _adapter_problems(engine, model.adapters, store, signed)
-                    hosts[name] = AdapterHost(engine, store, engines, report, signed)
+                    problems += _adapter_problems(engine, model.adapters, store, permissions)
+                    hosts[name] = AdapterHost(engine, store, engines, report, permissions.policies)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
                 )
         if problems:
-            raise ConfigError("The deployment cannot be served", problems)
+            raise ConfigError("The deployment cannot be served", problems + permissions.lines)
+        permissions.refuse()
         for name, host in hosts.items():
             host.want(configured_adapters(config, name))
         return Fleet(engines, hosts, held.pop_all())
 
 
 def _adapter_problems(
-    engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store, signed: SignedOnly | None
+    engine: ProcessRunner,
+    adapters: Mapping[str, ServedAdapter],
+    store: Store,
+    permissions: Permissions,
 ) -> list[str]:
     assert engine.max_lora_rank is not None, "it was started for adapters"
     problems = []
     for name, adapter in adapters.items():
         try:
-            admitted = admit(
-                store, engine.artifact, adapter.artifact, accept=adapter.accept, max_rank=engine.max_lora_rank
+            admit(
+                store,
+                engine.artifact,
+                adapter.artifact,
+                accept=adapter.accept,
+                max_rank=engine.max_lora_rank,
+                policies=permissions.policies,
             )
-            if signed:
-                signed.check(admitted)
+        except PolicyError as error:
+            permissions.add(f"models.{engine.name}.adapters.{name}", error)
         except FreeholdError as error:
             problems.append(f"models.{engine.name}.adapters.{name}: {error}. {error.next_step}".rstrip())
     return problems
@@ -100,21 +114,24 @@ def _build(
     model: ServedModel,
     settings: Settings,
     store: Store,
-    signed: SignedOnly | None,
     held: ExitStack,
     report: Callable[[str], None],
+    permissions: Permissions,
 ) -> Engine:
     if isinstance(model.engine, RemoteConfig):
+        if permissions.policies:
+            report(f"models.{name}: a remote engine; what it runs is not known here, so no policy was asked")
         return RemoteRunner(name, model.engine)
     assert model.artifact is not None, "the config refuses a process engine without an artifact"
     artifact = store.get(model.artifact)
+    permissions.ask(name, model, artifact)
+    if permissions.policies.ask_for_signatures:  # a signature is of what the lineage says: is that what is there?
+        require_whole(store, artifact)
     require_gates(store, artifact, model.accept, model.requires)
-    if signed:
-        signed.check(artifact)
     check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
-    return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store), signed)
+    return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
 
 
 def check_files(name: str, engine: ProcessEngine) -> None:

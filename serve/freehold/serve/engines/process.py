@@ -9,7 +9,6 @@ from pathlib import Path
 
 import aiohttp
 
-from freehold.core.errors import FreeholdError
 from freehold.core.store import Artifact
 from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import ProcessEngine as ProcessConfig
@@ -19,7 +18,6 @@ from freehold.serve.engines.diagnosis import Diagnosis, diagnose
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.proving import context_tokens, is_healthy, unproven
-from freehold.serve.engines.signed import SignedOnly
 from freehold.serve.engines.vllm import current_phase, free_loopback_port, launch, quantizes_online
 
 POLL_S = 0.25
@@ -47,12 +45,8 @@ class ProcessEngine:
         runtime: EngineRuntime,
         report: Callable[[str], None],
         max_lora_rank: int | None = None,
-        signed: SignedOnly | None = None,
     ) -> None:
-        """`max_lora_rank` is that of the adapters which it may be given; None starts it for the model alone.
-
-        `signed` is asked about the artifact before each start.
-        """
+        """`max_lora_rank` is that of the adapters which it may be given; None starts it for the model alone."""
         self.name = name
         self.upstream_model = name
         self.base_url = ""
@@ -78,7 +72,6 @@ class ProcessEngine:
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_ready = False
-        self._signed = signed
 
     def speaks(self, anthropic: bool) -> bool:
         return True
@@ -129,8 +122,6 @@ class ProcessEngine:
     async def _run_once(self) -> tuple[Diagnosis, float]:
         """One life of the child. Returns why it ended and how many seconds it was ready."""
         self.life += 1
-        if trouble := await self._unsigned():
-            return trouble, 0.0
         port = free_loopback_port()
         self.base_url = f"http://127.0.0.1:{port}"
         started = launch(
@@ -158,20 +149,6 @@ class ProcessEngine:
         ready_since = time.monotonic()
         status = await self._child.wait()
         return diagnose(status, self._child.log_text()), time.monotonic() - ready_since
-
-    async def _unsigned(self) -> Diagnosis | None:
-        """Why the artifact must not be loaded, by its signatures; every byte of it is read for that."""
-        if self._signed is None:
-            return None
-        self._set(EngineState.STARTING, "verifying signatures")
-        self._report(f"{self.name}: verifying signatures …")
-        began = time.monotonic()
-        try:
-            await asyncio.to_thread(self._signed.verify, self.artifact)
-        except FreeholdError as error:
-            return Diagnosis(str(error), error.next_step, is_final=True)
-        self._report(f"{self.name}: verifying signatures: {time.monotonic() - began:.1f} s")
-        return None
 
     async def _until_healthy(self, session: aiohttp.ClientSession, child: Child) -> None:
         began = time.monotonic()
