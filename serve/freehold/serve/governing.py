@@ -18,6 +18,7 @@ from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.console.router import console_router
 from freehold.serve.engines.engine import Engine
 from freehold.serve.files.api import files_pages
 from freehold.serve.files.purposes import rules_of
@@ -26,11 +27,13 @@ from freehold.serve.gateway.ledger import Ledger, Pricing
 from freehold.serve.gateway.media import MediaInliner
 from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.gateway.tracing import create_tracer
 from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
 from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
+from freehold.serve.state.sessions import SessionStore
 from freehold.serve.tuning.api import tuning_pages
 
 MIGRATION_RETRY_S = 1.0
@@ -90,7 +93,7 @@ async def governance(
         tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
-        pricing = Pricing(config, engines)
+        pricing, audit = Pricing(config, engines), AuditLog(settings.audit_log)
         desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
@@ -100,9 +103,12 @@ async def governance(
             media=media,
             recorder=recorder,
             tracer=tracer,
-            pages=owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
+            pages=(
+                *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
+                *console_pages(config, database, keyring, audit),
+            ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
-            admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log), desk),
+            admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines),
         )
 
 
@@ -119,6 +125,18 @@ def owned_pages(
     if config.batches is not None:
         pages.append(batch_pages(database, config.batches, rules, keyring))
     return tuple(pages)
+
+
+def console_pages(
+    config: DeploymentConfig, database: Database, keyring: KeyRing, audit: AuditLog
+) -> tuple[APIRouter, ...]:
+    """The console, unless the config leaves it out; its sessions count for the whole API."""
+    console = config.gateway.console
+    if not console.enabled:
+        return ()
+    store = SessionStore(database, console.session_hours * 3600, console.idle_minutes * 60)
+    keyring.sessions = sessions = SessionRing(store, keyring)
+    return (console_router(console, database, sessions, keyring, audit, config.gateway.currency),)
 
 
 def _batch_runner(
