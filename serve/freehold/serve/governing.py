@@ -18,6 +18,7 @@ from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.console.oidc import client_secret_from
 from freehold.serve.console.router import console_router
 from freehold.serve.engines.engine import Engine
 from freehold.serve.files.api import files_pages
@@ -44,6 +45,7 @@ def check_governance(config: DeploymentConfig, settings: Settings, environ: Mapp
     """Raise ConfigError or EnvironmentProblem for what the config asks for and this machine lacks; open nothing."""
     open_database(config.gateway.database or default_url(settings.home), environ).close()
     admin_key_from(config.gateway, environ)
+    client_secret_from(config.gateway.console.oidc, environ)
     if any(route.record and route.record.redact for route in config.routes.values()):
         check_redaction()
     if settings.offline and (problems := _leaving(config)):
@@ -105,7 +107,7 @@ async def governance(
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
-                *console_pages(config, database, keyring, audit),
+                *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
             admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines),
@@ -128,7 +130,7 @@ def owned_pages(
 
 
 def console_pages(
-    config: DeploymentConfig, database: Database, keyring: KeyRing, audit: AuditLog
+    config: DeploymentConfig, database: Database, keyring: KeyRing, audit: AuditLog, environ: Mapping[str, str]
 ) -> tuple[APIRouter, ...]:
     """The console, unless the config leaves it out; its sessions count for the whole API."""
     console = config.gateway.console
@@ -136,7 +138,8 @@ def console_pages(
         return ()
     store = SessionStore(database, console.session_hours * 3600, console.idle_minutes * 60)
     keyring.sessions = sessions = SessionRing(store, keyring)
-    return (console_router(console, database, sessions, keyring, audit, config.gateway.currency),)
+    secret = client_secret_from(console.oidc, environ)
+    return (console_router(console, database, sessions, keyring, audit, config.gateway.currency, secret),)
 
 
 def _batch_runner(
