@@ -36,6 +36,7 @@ from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
 from freehold.serve.state.sessions import SessionStore
 from freehold.serve.tuning.api import tuning_pages
+from freehold.serve.watching.watch import Watch
 
 MIGRATION_RETRY_S = 1.0
 _NO_ENGINES: Mapping[str, Engine] = {}
@@ -96,6 +97,8 @@ async def governance(
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
         pricing, audit = Pricing(config, engines), AuditLog(settings.audit_log)
+        watch = Watch(engines)
+        stack.push_async_callback(watch.close)
         desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
@@ -110,7 +113,8 @@ async def governance(
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
-            admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines),
+            admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines, watch),
+            watch=watch,
         )
 
 
