@@ -10,14 +10,17 @@ from freehold.serve.console.console import Console
 from freehold.serve.console.oidc import Provider
 from freehold.serve.console.oidc_sign_in import CALLBACK, oidc_router
 from freehold.serve.console.page import ROOT, page_router
+from freehold.serve.console.pages.audit import AUDIT
+from freehold.serve.console.pages.keys import KEYS
 from freehold.serve.console.pages.overview import OVERVIEW
+from freehold.serve.console.pages.usage import USAGE
 from freehold.serve.console.sign_in import HOME, Door, sign_in_router, sign_out_router
 from freehold.serve.gateway.errors import UnknownPath
 from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.state.database import Database
 
-PAGES = (OVERVIEW,)
+PAGES = (OVERVIEW, USAGE, KEYS, AUDIT)
 """In the order of the navigation."""
 
 
