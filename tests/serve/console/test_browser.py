@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
-
 from fixtures.console import House, house_in_thread
 from fixtures.console_browser import Visit, browser, visit
 from fixtures.console_data import use_for_a_month, watch_for_a_while
+from playwright.sync_api import Browser
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser

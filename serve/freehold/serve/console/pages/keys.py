@@ -39,7 +39,14 @@ def routes(console: Console, router: APIRouter) -> None:
         query, api = request.query_params, console.api(request)
         wanted = {"team": query.get("team") or None, "after": query.get("after") or None}
         keys = await api.get(PATH, limit=ROWS, include_revoked=query.get("revoked") == "1", **wanted)
-        values = {"created": None, "problem": None, "given": {}, "query": query, "limits": LIMITS, "graces": GRACE_HOURS}
+        values = {
+            "created": None,
+            "problem": None,
+            "given": {},
+            "query": query,
+            "limits": LIMITS,
+            "graces": GRACE_HOURS,
+        }
         budgets = await _budgets(api, keys["data"])
         return console.render(request, "keys.html.jinja", status=status, keys=keys, budgets=budgets, **values | more)
 
