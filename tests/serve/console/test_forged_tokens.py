@@ -1,4 +1,4 @@
-"""What a provider's token must be: signed by its key, for us, for this sign-in. A small provider tells lies to order."""
+"""What a provider's token must be: signed by its key, for us, for this sign-in. A small provider lies to order."""
 
 import json
 import threading

@@ -11,6 +11,11 @@ import httpx
 import pytest
 from fixtures.console import BASE_URL, House, browser_of, house, sign_in, with_console
 
+from freehold.core.errors import ConfigError
+from freehold.core.settings import Settings
+from freehold.serve.config import ConsoleConfig, DeploymentConfig
+from freehold.serve.governing import check_governance
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the provider uses a part of Authlib that is on its way out
     import oidc_provider_mock

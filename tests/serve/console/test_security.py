@@ -1,4 +1,4 @@
-"""What the console sends to browsers: headers on every answer, nothing inline, assets that are those that were pinned."""
+"""What the console sends to browsers: headers on every answer, nothing inline, assets as they were pinned."""
 
 import hashlib
 import json

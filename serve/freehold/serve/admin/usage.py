@@ -33,9 +33,7 @@ def usage_router(database: Database, pricing: Pricing) -> APIRouter:
         form: Annotated[str, Query(alias="format", description="`json` or `csv`.")] = "json",
         limit: Annotated[int | None, Query(ge=1, le=MAX_PAGE, description="So many rows; all of them.")] = None,
         offset: Annotated[int, Query(ge=0, le=MAX_ROWS, description="With a limit: rows to leave out before.")] = 0,
-        order: Annotated[
-            str, Query(description="With a limit: `group`, or what to have the largest of first.")
-        ] = GROUP,
+        order: Annotated[str, Query(description="With a limit: `group`, or what is largest first.")] = GROUP,
         key: Values = [],  # noqa: B006
         team: Values = [],  # noqa: B006
         model: Values = [],  # noqa: B006
