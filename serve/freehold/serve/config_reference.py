@@ -34,6 +34,9 @@ SECTIONS = (
     ("batches", config.BatchesConfig),
     ("gateway", config.GatewayConfig),
     ("gateway.media", config.MediaConfig),
+    ("gateway.console", config.ConsoleConfig),
+    ("gateway.console.oidc", config.OidcConfig),
+    ("gateway.console.oidc.roles", config.OidcRoles),
 )
 
 HEADING = """# Configuration

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from freehold.serve.config.base import ConfigModel, SecretRef
+from freehold.serve.config.console import ConsoleConfig
 
 
 class MediaConfig(ConfigModel):
@@ -43,6 +44,8 @@ class GatewayConfig(ConfigModel):
     """Log a line per request: key id, model, route, path, status, duration and token counts."""
     media: MediaConfig = MediaConfig()
     """Fetching of what requests name by URL."""
+    console: ConsoleConfig = ConsoleConfig()
+    """The console at `/console`."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     """Larger request bodies are refused with a 400; images and audio travel in bodies."""
     header_timeout_s: float = Field(default=10.0, gt=0)
