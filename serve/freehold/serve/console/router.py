@@ -8,6 +8,7 @@ from freehold.serve.config import ConsoleConfig
 from freehold.serve.console.assets import assets_router
 from freehold.serve.console.console import Console
 from freehold.serve.console.page import ROOT, page_router
+from freehold.serve.console.pages.models import MODELS
 from freehold.serve.console.pages.overview import OVERVIEW
 from freehold.serve.console.sign_in import HOME, Door, sign_in_router, sign_out_router
 from freehold.serve.gateway.errors import UnknownPath
@@ -15,7 +16,7 @@ from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.state.database import Database
 
-PAGES = (OVERVIEW,)
+PAGES = (OVERVIEW, MODELS)
 """In the order of the navigation."""
 
 
