@@ -107,7 +107,7 @@ async def governance(
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
-                house_router(Library(settings, engines), keyring),
+                house_router(settings, Library(settings, engines), keyring, audit),
                 *console_pages(config, database, keyring, audit),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),

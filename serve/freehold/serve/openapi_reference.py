@@ -40,8 +40,9 @@ async def _served() -> Any:
     desk = AdapterDesk(database, Store(_NOWHERE), _CONFIG)
     admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, AuditLog(_NOWHERE), desk)
     sections = {"tuning": TuningConfig(models=("model",)), "batches": BatchesConfig()}
-    owned = owned_pages(_CONFIG.model_copy(update=sections), database, Settings(home=_NOWHERE), keyring)
-    pages = (*owned, house_router(Library(Settings(home=_NOWHERE), {}), keyring))
+    settings, audit = Settings(home=_NOWHERE), AuditLog(_NOWHERE)
+    owned = owned_pages(_CONFIG.model_copy(update=sections), database, settings, keyring)
+    pages = (*owned, house_router(settings, Library(settings, {}), keyring, audit))
     transport = httpx.ASGITransport(create_gateway({}, GatewayConfig(), services=Services(admin=admin, pages=pages)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         document = (await client.get("/openapi.json")).json()

@@ -10,13 +10,14 @@ from freehold.serve.console.console import Console
 from freehold.serve.console.page import ROOT, page_router
 from freehold.serve.console.pages.models import MODELS
 from freehold.serve.console.pages.overview import OVERVIEW
+from freehold.serve.console.pages.playground import PLAYGROUND
 from freehold.serve.console.sign_in import HOME, Door, sign_in_router, sign_out_router
 from freehold.serve.gateway.errors import UnknownPath
 from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.state.database import Database
 
-PAGES = (OVERVIEW, MODELS)
+PAGES = (OVERVIEW, MODELS, PLAYGROUND)
 """In the order of the navigation."""
 
 

@@ -80,7 +80,7 @@ def _grow(graph: Graph, artifact_id: str, known: Mapping[str, Artifact], store: 
     for number, step in enumerate(lineage.steps):
         before = [graph.add(_step(artifact_id, number, step), *before)]
     last = graph.add(_artifact(artifact), *before)
-    for proof in (*_gates(artifact, store), *map(lambda one: _evaluation(artifact_id, one), lineage.evaluations)):
+    for proof in (*_gates(artifact, store), *(_evaluation(artifact_id, one) for one in lineage.evaluations)):
         last = graph.add(proof, last)
     for engine in all_:
         if engine.artifact == artifact_id:
