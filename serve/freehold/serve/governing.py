@@ -19,6 +19,7 @@ from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.console.oidc import client_secret_from
 from freehold.serve.console.router import console_router
 from freehold.serve.engines.engine import Engine
 from freehold.serve.files.api import files_pages
@@ -37,6 +38,7 @@ from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
 from freehold.serve.state.sessions import SessionStore
 from freehold.serve.tuning.api import tuning_pages
+from freehold.serve.watching.watch import Watch
 
 MIGRATION_RETRY_S = 1.0
 _NO_ENGINES: Mapping[str, Engine] = {}
@@ -46,6 +48,7 @@ def check_governance(config: DeploymentConfig, settings: Settings, environ: Mapp
     """Raise ConfigError or EnvironmentProblem for what the config asks for and this machine lacks; open nothing."""
     open_database(config.gateway.database or default_url(settings.home), environ).close()
     admin_key_from(config.gateway, environ)
+    client_secret_from(config.gateway.console.oidc, environ)
     if any(route.record and route.record.redact for route in config.routes.values()):
         check_redaction()
     if settings.offline and (problems := _leaving(config)):
@@ -96,6 +99,8 @@ async def governance(
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
         pricing, audit = Pricing(config, engines), AuditLog(settings.audit_log)
+        watch = Watch(engines)
+        stack.push_async_callback(watch.close)
         desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
@@ -108,10 +113,11 @@ async def governance(
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
                 house_router(settings, Library(settings, engines), keyring, audit),
-                *console_pages(config, database, keyring, audit),
+                *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
-            admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines),
+            admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines, watch),
+            watch=watch,
         )
 
 
@@ -131,7 +137,7 @@ def owned_pages(
 
 
 def console_pages(
-    config: DeploymentConfig, database: Database, keyring: KeyRing, audit: AuditLog
+    config: DeploymentConfig, database: Database, keyring: KeyRing, audit: AuditLog, environ: Mapping[str, str]
 ) -> tuple[APIRouter, ...]:
     """The console, unless the config leaves it out; its sessions count for the whole API."""
     console = config.gateway.console
@@ -139,7 +145,8 @@ def console_pages(
         return ()
     store = SessionStore(database, console.session_hours * 3600, console.idle_minutes * 60)
     keyring.sessions = sessions = SessionRing(store, keyring)
-    return (console_router(console, database, sessions, keyring, audit, config.gateway.currency),)
+    secret = client_secret_from(console.oidc, environ)
+    return (console_router(console, database, sessions, keyring, audit, config.gateway.currency, secret),)
 
 
 def _batch_runner(

@@ -24,6 +24,7 @@ from freehold.serve.library.library import Library
 from freehold.serve.recording.recorder import Recorder
 from freehold.serve.state.database import open_database
 from freehold.serve.state.keys import KeyStore
+from freehold.serve.watching.watch import Watch
 
 _NOWHERE = Path("/nonexistent")
 _CONFIG = DeploymentConfig.model_validate({"models": {"model": {"engine": {"kind": "remote", "baseUrl": "http://x"}}}})
@@ -38,7 +39,8 @@ async def _served() -> Any:
     database = open_database("postgresql://nowhere/gateway")
     keyring, recorder = KeyRing(KeyStore(database)), Recorder(_NOWHERE, {})
     desk = AdapterDesk(database, Store(_NOWHERE), _CONFIG)
-    admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, AuditLog(_NOWHERE), desk)
+    audit, watch = AuditLog(_NOWHERE), Watch({})
+    admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, audit, desk, {}, watch)
     sections = {"tuning": TuningConfig(models=("model",)), "batches": BatchesConfig()}
     settings, audit = Settings(home=_NOWHERE), AuditLog(_NOWHERE)
     owned = owned_pages(_CONFIG.model_copy(update=sections), database, settings, keyring)

@@ -9,6 +9,7 @@ from freehold.serve.admin.access import require_role
 from freehold.serve.admin.adapters import adapters_router
 from freehold.serve.admin.engines import engines_router
 from freehold.serve.admin.keys import keys_router
+from freehold.serve.admin.overview import overview_router
 from freehold.serve.admin.queries import named_once
 from freehold.serve.admin.recordings import recordings_router
 from freehold.serve.admin.session import session_router
@@ -20,8 +21,7 @@ from freehold.serve.gateway.ledger import Pricing
 from freehold.serve.recording.recorder import Recorder
 from freehold.serve.state.database import Database
 from freehold.serve.state.keys import KeyStore
-
-NO_ENGINES: Mapping[str, Engine] = {}
+from freehold.serve.watching.watch import Watch
 
 
 def admin_router(
@@ -31,7 +31,8 @@ def admin_router(
     recorder: Recorder,
     audit: AuditLog,
     adapters: AdapterDesk,
-    engines: Mapping[str, Engine] = NO_ENGINES,
+    engines: Mapping[str, Engine],
+    watch: Watch,
 ) -> APIRouter:
     """Keys, engines, adapters, usage and recordings; none of these is asked anything before a request comes."""
     viewer, admin_only = Depends(require_role(keyring, "viewer")), Depends(require_role(keyring, "admin"))
@@ -42,6 +43,7 @@ def admin_router(
     admin.include_router(keys_router(KeyStore(database), audit, keyring), dependencies=[once])
     admin.include_router(session_router(), dependencies=[viewer, once])
     admin.include_router(engines_router(engines), dependencies=[viewer, once])
+    admin.include_router(overview_router(engines, watch), dependencies=[viewer, Depends(named_once("model"))])
     admin.include_router(adapters_router(adapters, audit), dependencies=[operator, once])
     admin.include_router(usage_router(database, pricing), dependencies=[viewer, once_or_more])
     readings = recordings_router(recorder.store, lambda request: request.state.principal.actor)

@@ -7,6 +7,8 @@ from freehold.serve.audit import AuditLog
 from freehold.serve.config import ConsoleConfig
 from freehold.serve.console.assets import assets_router
 from freehold.serve.console.console import Console
+from freehold.serve.console.oidc import Provider
+from freehold.serve.console.oidc_sign_in import CALLBACK, oidc_router
 from freehold.serve.console.page import ROOT, page_router
 from freehold.serve.console.pages.models import MODELS
 from freehold.serve.console.pages.overview import OVERVIEW
@@ -28,6 +30,7 @@ def console_router(
     keyring: KeyRing,
     audit: AuditLog,
     currency: str,
+    oidc_secret: str = "",
 ) -> APIRouter:
     """The console's pages, behind a sign-in. Nothing is asked before a request comes."""
     console = Console(config, sessions, currency, PAGES)
@@ -36,6 +39,9 @@ def console_router(
     router.include_router(assets_router())
     router.include_router(sign_in_router(door))
     router.include_router(sign_out_router(door))
+    if config.oidc is not None:
+        provider = Provider(config.oidc, oidc_secret, f"{config.public_url}{CALLBACK}")
+        router.include_router(oidc_router(door, provider, config.oidc.roles, config.oidc.issuer))
     for page in PAGES:
         routes = page_router(console, page.path)
         page.routes(console, routes)

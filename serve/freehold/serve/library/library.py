@@ -30,7 +30,7 @@ class Kinship:
 
 
 class Library:
-    """Catalogue, artifacts and engines, for pages that are asked often. Every method reads the disk: call it on a thread."""
+    """Catalogue, artifacts and engines, for pages that are asked often. It reads the disk: ask it on a thread."""
 
     def __init__(self, settings: Settings, engines: Mapping[str, Engine]) -> None:
         self.store = Store(settings.store_root)
