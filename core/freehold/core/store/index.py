@@ -1,15 +1,12 @@
 """The artifacts of a store for those who ask often: a lineage is read again only when its file has changed."""
 
-import threading
 from pathlib import Path
 
 from freehold.core.errors import IntegrityError, NotFoundError
+from freehold.core.remembered import Remembered
 from freehold.core.store.artifact import Artifact
 from freehold.core.store.lineage import LINEAGE_FILE, Lineage, read_lineage
 from freehold.core.store.store import Store
-
-Stamp = tuple[int, int, int]
-"""Of a file: inode, time of the last change in nanoseconds, bytes. Lineages are replaced, never written into."""
 
 
 class ArtifactIndex:
@@ -17,27 +14,33 @@ class ArtifactIndex:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.reads = 0
+        self._lineages: Remembered[Lineage | str] = Remembered(_readable)
+
+    @property
+    def reads(self) -> int:
         """Lineages that were read from the disk so far."""
-        self._known: dict[str, tuple[Stamp, Lineage]] = {}
-        self._lock = threading.Lock()
-        self.broken: list[str] = []
-        """Why artifacts were left out of the last list."""
+        return self._lineages.reads
 
     def artifacts(self) -> list[Artifact]:
-        """Every artifact whose lineage can be read, oldest first; `broken` tells of the others."""
-        with self._lock:
-            found, broken = [], []
-            for folder in self._folders():
-                try:
-                    found.append(Artifact(folder, self._lineage(folder)))
-                except FileNotFoundError:  # removed meanwhile, or half of it
-                    continue
-                except IntegrityError as error:
-                    broken.append(str(error))
-            self._known = {artifact.path.name: self._known[artifact.path.name] for artifact in found}
-            self.broken = broken
-        return sorted(found, key=lambda artifact: (artifact.lineage.created_at, artifact.id))
+        """Every artifact whose lineage can be read, oldest first."""
+        return self.look()[0]
+
+    def look(self) -> tuple[list[Artifact], list[str]]:
+        """The same, and why others were left out."""
+        found, broken, seen = [], [], set[Path]()
+        for folder in self._folders():
+            path = folder / LINEAGE_FILE
+            try:
+                lineage = self._lineages.of(path)
+            except (FileNotFoundError, NotADirectoryError):  # removed meanwhile, or half of it
+                continue
+            seen.add(path)
+            if isinstance(lineage, str):
+                broken.append(lineage)
+            else:
+                found.append(Artifact(folder, lineage))
+        self._lineages.keep(seen)
+        return sorted(found, key=lambda artifact: (artifact.lineage.created_at, artifact.id)), broken
 
     def get(self, artifact_id: str) -> Artifact:
         """The artifact of this very id. Raises NotFoundError."""
@@ -50,11 +53,10 @@ class ArtifactIndex:
         root = self.store.root / "artifacts"
         return list(root.iterdir()) if root.is_dir() else []
 
-    def _lineage(self, folder: Path) -> Lineage:
-        about = (folder / LINEAGE_FILE).stat()
-        stamp = (about.st_ino, about.st_mtime_ns, about.st_size)
-        known = self._known.get(folder.name)
-        if known is None or known[0] != stamp:
-            self.reads += 1
-            known = self._known[folder.name] = (stamp, read_lineage(folder))
-        return known[1]
+
+def _readable(path: Path) -> Lineage | str:
+    """The lineage, or why it cannot be read."""
+    try:
+        return read_lineage(path.parent)
+    except IntegrityError as error:
+        return str(error)

@@ -106,8 +106,7 @@ def artifacts_router(library: Library) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
         after: Annotated[str | None, Query(description="Id of the last artifact of the page before.")] = None,
     ) -> ArtifactList:
-        everything = library.index.artifacts()
-        problems = list(library.index.broken)
+        everything, problems = library.index.look()
         known, serving = kinship(everything, library.shelf.catalogue()[0]), library.serving()
         newest = [each for each in reversed(everything) if kind in (None, each.lineage.kind)]
         ids = [each.id for each in newest]

@@ -10,6 +10,7 @@ from freehold.serve.console.console import Console
 from freehold.serve.console.oidc import Provider
 from freehold.serve.console.oidc_sign_in import CALLBACK, oidc_router
 from freehold.serve.console.page import ROOT, page_router
+from freehold.serve.console.pages.evaluations import EVALUATIONS
 from freehold.serve.console.pages.models import MODELS
 from freehold.serve.console.pages.overview import OVERVIEW
 from freehold.serve.console.pages.playground import PLAYGROUND
@@ -19,7 +20,7 @@ from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.state.database import Database
 
-PAGES = (OVERVIEW, MODELS, PLAYGROUND)
+PAGES = (OVERVIEW, MODELS, PLAYGROUND, EVALUATIONS)
 """In the order of the navigation."""
 
 

@@ -1,13 +1,11 @@
 """The catalogue for those who ask often: a manifest of the user's own is read again only when its file has changed."""
 
-import threading
 from pathlib import Path
 
-from freehold.core.errors import ConfigError
+from freehold.core.errors import ConfigError, NotFoundError
 from freehold.core.manifest import Catalogue, ModelManifest, load_catalogue
 from freehold.core.manifest.catalogue import read_manifest
-
-Stamp = tuple[int, int, int]
+from freehold.core.remembered import Remembered
 
 
 class Shelf:
@@ -15,36 +13,34 @@ class Shelf:
 
     def __init__(self, own: Path) -> None:
         self._own = own
-        self._read: dict[str, tuple[Stamp, ModelManifest | list[str]]] = {}
-        self._lock = threading.Lock()
-        self.reads = 0
+        self._manifests: Remembered[ModelManifest | list[str]] = Remembered(_readable)
+
+    @property
+    def reads(self) -> int:
         """Manifests that were read from the disk so far."""
+        return self._manifests.reads
 
     def catalogue(self) -> tuple[Catalogue, list[str]]:
         """Every manifest that can be used, and what is wrong with the others."""
-        with self._lock:
-            self._refresh()
-            found = [read for _, read in self._read.values()]
-        own = {each.id: each for each in found if isinstance(each, ModelManifest)}
-        problems = [problem for each in found if isinstance(each, list) for problem in each]
-        return load_catalogue().with_own(Catalogue(own)), problems
-
-    def _refresh(self) -> None:
+        own: dict[str, ModelManifest] = {}
+        problems: list[str] = []
         paths = sorted(self._own.glob("*.yaml")) if self._own.is_dir() else []
-        kept = {}
         for path in paths:
             try:
-                about = path.stat()
-            except FileNotFoundError:  # removed meanwhile
+                found = self._manifests.of(path)
+            except (FileNotFoundError, NotFoundError):  # removed meanwhile
                 continue
-            stamp = (about.st_ino, about.st_mtime_ns, about.st_size)
-            known = self._read.get(path.name)
-            kept[path.name] = known if known and known[0] == stamp else (stamp, self._taken(path))
-        self._read = kept
+            if isinstance(found, ModelManifest):
+                own[found.id] = found
+            else:
+                problems += found
+        self._manifests.keep(set(paths))
+        return load_catalogue().with_own(Catalogue(own)), problems
 
-    def _taken(self, path: Path) -> ModelManifest | list[str]:
-        self.reads += 1
-        try:
-            return read_manifest(path)
-        except ConfigError as error:
-            return [f"{path.name}: {problem}" for problem in error.problems]
+
+def _readable(path: Path) -> ModelManifest | list[str]:
+    """The manifest, or what is wrong with it."""
+    try:
+        return read_manifest(path)
+    except ConfigError as error:
+        return [f"{path.name}: {problem}" for problem in error.problems]
