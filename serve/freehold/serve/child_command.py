@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 
 from freehold.core import errors
@@ -12,8 +12,13 @@ LONGEST_COMPLAINT = 4000
 Command = tuple[str, ...]
 
 
-async def output_of(command: Command, env: Mapping[str, str], limit_s: float) -> bytes:
-    """What it prints. Raises the error that it ended with, and EnvironmentProblem if it takes longer than that."""
+async def output_of(
+    command: Command, env: Mapping[str, str], limit_s: float, *, accept: Container[int] = (0,)
+) -> bytes:
+    """What it prints. Raises the error that it ended with, and EnvironmentProblem if it takes longer than that.
+
+    A status of `accept` is no error if something was printed.
+    """
     process = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(env)
     )
@@ -26,15 +31,16 @@ async def output_of(command: Command, env: Mapping[str, str], limit_s: float) ->
         if isinstance(error, TimeoutError):
             raise EnvironmentProblem("The command took too long", why=f"it was ended after {limit_s:.0f} s") from None
         raise
-    if process.returncode:
+    if process.returncode not in accept or (process.returncode and not output.strip()):
         raise error_of(process.returncode, complaint.decode(errors="replace"))
     return output
 
 
-def error_of(status: int, complaint: str) -> FreeholdError:
+def error_of(status: int | None, complaint: str) -> FreeholdError:
     """The error that a command told on stderr and by its exit status."""
     _, _, said = complaint.rpartition("freehold: ")
     text = (said or complaint).strip()[-LONGEST_COMPLAINT:] or f"It ended with status {status}"
+    assert status is not None, "it has ended"
     if status < 0:
         why = f"signal {-status}"
         return EnvironmentProblem("The command was killed", why=why, next_step="See whether memory ran out.")

@@ -13,7 +13,7 @@ from freehold.core.errors import ConfigError
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
-from freehold.serve.admin.house import house_router
+from freehold.serve.admin.house import House, house_router
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
@@ -112,7 +112,7 @@ async def governance(
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
-                house_router(settings, Library(settings, engines), keyring, audit),
+                house_router(House(config, settings, database, Library(settings, engines)), keyring, audit),
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),

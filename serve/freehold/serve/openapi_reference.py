@@ -11,7 +11,7 @@ import httpx
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
-from freehold.serve.admin.house import house_router
+from freehold.serve.admin.house import House, house_router
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.config import BatchesConfig, DeploymentConfig, GatewayConfig, TuningConfig
@@ -44,7 +44,7 @@ async def _served() -> Any:
     sections = {"tuning": TuningConfig(models=("model",)), "batches": BatchesConfig()}
     settings, audit = Settings(home=_NOWHERE), AuditLog(_NOWHERE)
     owned = owned_pages(_CONFIG.model_copy(update=sections), database, settings, keyring)
-    pages = (*owned, house_router(settings, Library(settings, {}), keyring, audit))
+    pages = (*owned, house_router(House(_CONFIG, settings, database, Library(settings, {})), keyring, audit))
     transport = httpx.ASGITransport(create_gateway({}, GatewayConfig(), services=Services(admin=admin, pages=pages)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         document = (await client.get("/openapi.json")).json()

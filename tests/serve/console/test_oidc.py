@@ -9,7 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fixtures.console import BASE_URL, House, browser_of, house, with_console
+from fixtures.console import BASE_URL, House, browser_of, house, sign_in, with_console
+
+from freehold.core.errors import ConfigError
+from freehold.core.settings import Settings
+from freehold.serve.config import ConsoleConfig, DeploymentConfig
+from freehold.serve.governing import check_governance
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the provider uses a part of Authlib that is on its way out
@@ -121,3 +126,33 @@ async def test_a_code_works_once(running: House) -> None:
         answer = await thief.get(back)
         assert answer.status_code == 401
         assert "refused the sign-in" in answer.text
+
+
+def test_what_the_config_lacks_is_said_before_anything_starts(tmp_path: Path) -> None:
+    config = DeploymentConfig.model_validate(console("https://id.example.com"))
+    with pytest.raises(ConfigError, match="OIDC_SECRET is not set"):
+        check_governance(config, Settings(home=tmp_path), {"ADMIN_KEY": "the-administrators-key"})
+
+
+@pytest.mark.parametrize(
+    ("bent", "says"),
+    [
+        ({"publicUrl": None}, "oidc needs publicUrl"),
+        ({"oidc": {"issuer": "ftp://id"}}, "no http or https URL"),
+        ({"oidc": {"scopes": ["profile"]}}, "`openid` must be among them"),
+        ({"oidc": {"roles": {"claim": "groups"}}}, "nobody could sign in"),
+    ],
+)
+def test_a_config_that_cannot_work_is_refused(bent: dict[str, Any], says: str) -> None:
+    data = console("https://id.example.com")["gateway"]["console"]
+    data |= {name: {**data[name], **value} if isinstance(value, dict) else value for name, value in bent.items()}
+    with pytest.raises(ValueError, match=re.escape(says)):
+        ConsoleConfig.model_validate(data)
+
+
+async def test_a_provider_that_is_away_leaves_the_keys(tmp_path: Path) -> None:
+    async with house(tmp_path, console("http://127.0.0.1:9"), SECRET) as made, browser_of(made) as client:
+        answer = await client.get("/console/oidc/start")
+        assert answer.status_code == 502
+        assert "Sign in with a key" in answer.text
+        assert (await sign_in(client)).status_code == 303

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Depends
 
 from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.access import require_role
+from freehold.serve.admin.acts import acts_router
 from freehold.serve.admin.adapters import adapters_router
+from freehold.serve.admin.budgets import budgets_router
 from freehold.serve.admin.engines import engines_router
 from freehold.serve.admin.keys import keys_router
 from freehold.serve.admin.overview import overview_router
@@ -46,6 +48,8 @@ def admin_router(
     admin.include_router(overview_router(engines, watch), dependencies=[viewer, Depends(named_once("model"))])
     admin.include_router(adapters_router(adapters, audit), dependencies=[operator, once])
     admin.include_router(usage_router(database, pricing), dependencies=[viewer, once_or_more])
+    admin.include_router(budgets_router(database), dependencies=[viewer, Depends(named_once("key"))])
+    admin.include_router(acts_router(audit), dependencies=[admin_only, once])
     readings = recordings_router(recorder.store, lambda request: request.state.principal.actor)
     admin.include_router(readings, dependencies=[admin_only, once])
     return admin

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, literal_column, or_, select
 
 from freehold.core.errors import UserError
 from freehold.serve.state.comparing import Comparison
@@ -42,6 +42,18 @@ _SUMMED = (
 )
 
 
+GROUP = "group"
+ORDERS: dict[str, Any] = {
+    "requests": UsageRow.requests,
+    "errors": UsageRow.errors,
+    "prompt_tokens": UsageRow.prompt_tokens,
+    "completion_tokens": UsageRow.completion_tokens,
+    "engine_seconds": UsageRow.engine_us,
+    "money": UsageRow.money,
+}
+"""What a part of a report can have the largest of first."""
+
+
 @dataclass(frozen=True)
 class UsageQuery:
     """What to report. The table knows hours: those that begin before `until` and end after `since` are counted."""
@@ -52,6 +64,16 @@ class UsageQuery:
     """Names of GROUPS; none at all gives one row of totals."""
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values by a name of FILTERS, any of which will do; a key goes by its id or its name."""
+
+
+@dataclass(frozen=True)
+class UsageSlice:
+    """A part of a report: so many groups after so many others."""
+
+    limit: int
+    offset: int = 0
+    order: str = GROUP
+    """`group` for the order of the groups, or a name of ORDERS for the largest first."""
 
 
 @dataclass
@@ -130,13 +152,29 @@ def parse_query(
     return UsageQuery(start, end, names, {name: tuple(values) for name, values in filters.items() if values})
 
 
+def parse_slice(limit: int, offset: int, order: str) -> UsageSlice:
+    """A part of a report out of what was typed. Raises UserError."""
+    if order not in (GROUP, *ORDERS):
+        raise UserError(f"order: there is no '{order}'", why=f"it can be {', '.join((GROUP, *ORDERS))}")
+    return UsageSlice(limit, offset, order)
+
+
+def count_groups(connection: Connection, query: UsageQuery) -> int:
+    """How many lines the whole report has."""
+    groups = select(*_groups(query)).where(*_conditions(query)).group_by(*_groups(query)).subquery()
+    return connection.scalar(select(func.count()).select_from(groups)) or 0
+
+
 def usage_report(
-    connection: Connection, query: UsageQuery, comparisons: Mapping[str, Comparison] | None = None
+    connection: Connection,
+    query: UsageQuery,
+    comparisons: Mapping[str, Comparison] | None = None,
+    part: UsageSlice | None = None,
 ) -> list[UsageLine]:
-    """A line for each group that has usage, in the order of the groups. Raises UserError if there are too many."""
+    """A line for each group that has usage, or for a part of them. Raises UserError if there are too many."""
     known = comparisons or {}
     lines: dict[tuple[Any, ...], UsageLine] = {}
-    found = connection.execute(_statement(query, known)).all()
+    found = connection.execute(_statement(query, known, part)).all()
     if len(found) > MAX_ROWS:
         raise UserError(
             f"The report has more than {MAX_ROWS} rows", next_step="Take a shorter time, or fewer names in `by`."
@@ -148,26 +186,49 @@ def usage_report(
             line = lines[key] = UsageLine(dict(zip(query.by, key, strict=True)))
         line.add(sums, known.get(model))
     ordered = [lines[key] for key in sorted(lines)]
+    if part is not None and part.order != GROUP:
+        ordered.sort(key=lambda line: -getattr(line, ORDERS[part.order].key))  # equals stay in the order of the groups
     if "key" in query.by:
         _name_keys(connection, ordered)
     return ordered
 
 
-def _statement(query: UsageQuery, known: Mapping[str, Comparison]) -> Select[Any]:
+def _statement(query: UsageQuery, known: Mapping[str, Comparison], part: UsageSlice | None) -> Select[Any]:
     """Sums by the groups, and by each model that has a list price of its own to compare with."""
     compared = case((UsageRow.model.in_(known), UsageRow.model), else_="").label("compared_model")
-    groups = [GROUPS[name] for name in query.by]
-    conditions: list[ColumnElement[bool]] = [
+    groups = _groups(query)
+    statement = select(compared, *groups, *(func.sum(column) for column in _SUMMED)).where(*_conditions(query))
+    if part is not None and groups:
+        chosen = _chosen(query, part)
+        statement = statement.join(chosen, and_(*(group == chosen.c[f"g{at}"] for at, group in enumerate(groups))))
+    return statement.group_by("compared_model", *groups).limit(MAX_ROWS + 1)
+
+
+def _chosen(query: UsageQuery, part: UsageSlice) -> Subquery:
+    """The groups of a part of the report."""
+    groups = _groups(query)
+    largest = [] if part.order == GROUP else [func.sum(ORDERS[part.order]).desc()]
+    return (
+        select(*(group.label(f"g{at}") for at, group in enumerate(groups)))
+        .where(*_conditions(query))
+        .group_by(*groups)
+        .order_by(*largest, *groups)
+        .limit(part.limit)
+        .offset(part.offset)
+        .subquery()
+    )
+
+
+def _groups(query: UsageQuery) -> list[Any]:
+    return [GROUPS[name] for name in query.by]
+
+
+def _conditions(query: UsageQuery) -> list[ColumnElement[bool]]:
+    return [
         UsageRow.hour > query.since - HOUR_S,
         UsageRow.hour < query.until,
         *(_condition(name, values) for name, values in query.filters.items()),
     ]
-    return (
-        select(compared, *groups, *(func.sum(column) for column in _SUMMED))
-        .where(*conditions)
-        .group_by("compared_model", *groups)
-        .limit(MAX_ROWS + 1)
-    )
 
 
 def _condition(name: str, values: tuple[str, ...]) -> ColumnElement[bool]:

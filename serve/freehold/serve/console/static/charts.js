@@ -1,9 +1,12 @@
 // Charts by uPlot: axes from zero, units in words, gaps stay gaps. A page has figures with data-chart="<id>" inside an
 // element with data-charts="<url>"; the URL answers {"<id>": {"unit": …, "x": [epoch s], "series": [{"label", "values"}]}}.
+// With "steps": true, x counts steps.
 (() => {
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const colours = () => ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"].map(style);
   const dashes = [[], [6, 3], [2, 3], [10, 3, 2, 3], [1, 2], [12, 4]]; // not by colour alone
+  const DAYS = [1, 2, 7, 14, 30, 90, 365].map((days) => days * 86400);
+  const SECONDS = [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
   const drawn = new Map();
 
   const round = (value) => {
@@ -11,6 +14,11 @@
     const digits = value === 0 || value >= 100 ? 0 : value >= 1 ? 1 : 3;
     return value.toLocaleString("en", { maximumFractionDigits: digits });
   };
+
+  // Always UTC, as in every table.
+  const utc = (seconds) => new Date(seconds * 1000).toISOString();
+  const times = (spec) => (_, ticks) =>
+    ticks.map((tick) => (spec.days ? utc(tick).slice(5, 10) : utc(tick).slice(11, ticks[1] - ticks[0] < 60 ? 19 : 16)));
 
   const options = (spec, width) => {
     const [ink, grid] = [style("--ink"), style("--edge")];
@@ -20,10 +28,10 @@
       height: 200,
       legend: { show: spec.series.length > 1 },
       cursor: { y: false },
-      scales: { x: { time: true }, y: { range: (_, __, most) => [0, spec.most ?? (most > 0 ? most * 1.1 : 1)] } },
-      axes: [axis, { ...axis, size: 64, label: spec.unit, labelSize: 20, values: (_, ticks) => ticks.map(round) }],
+      scales: { x: { time: !spec.steps }, y: { range: (_, __, most) => [0, spec.most ?? (most > 0 ? most * 1.1 : 1)] } },
+      axes: [spec.steps ? axis : { ...axis, values: times(spec), space: spec.days ? 60 : 80, incrs: spec.days ? DAYS : SECONDS }, { ...axis, size: 64, label: spec.unit, labelSize: 20, values: (_, ticks) => ticks.map(round) }],
       series: [
-        { label: "Time" },
+        spec.steps ? { label: "Step" } : { label: "Time (UTC)", value: (_, at) => (at === null ? "–" : utc(at).slice(spec.days ? 0 : 11, spec.days ? 10 : 19)) },
         ...spec.series.map((each, index) => ({
           label: each.label,
           stroke: colours()[index % colours().length],
@@ -111,5 +119,9 @@
     if (event.detail.elt.hasAttribute("data-live") && (isPaused() || document.hidden)) event.preventDefault();
   });
   document.addEventListener("freehold:theme", redraw);
-  window.freeholdCharts = { draw };
+  const range = (id) => {
+    const { scales } = drawn.get(document.querySelector(`figure[data-chart="${id}"]`)).chart;
+    return [scales.y.min, scales.y.max];
+  };
+  window.freeholdCharts = { draw, range };
 })();
