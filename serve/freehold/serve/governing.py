@@ -14,6 +14,7 @@ from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
+from freehold.serve.admin.house import House, house_router
 from freehold.serve.admin.router import admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
@@ -31,6 +32,7 @@ from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.library.library import Library
 from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
 from freehold.serve.state.keys import KeyStore
@@ -111,6 +113,7 @@ async def governance(
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
+                house_router(House(config, settings, database, Library(settings, engines)), keyring, audit),
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
