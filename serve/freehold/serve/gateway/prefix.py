@@ -35,16 +35,14 @@ def wish_of(request: RelayedRequest | None, adapter: str | None) -> Wish:
 
 
 def _beginning(document: dict[str, Any]) -> tuple[int, int] | None:
-    """Hashes of system prompt and first message; None where there is neither."""
-    messages = document.get("messages")
-    if messages is None:
-        messages = document.get("input")  # of /v1/responses
-    if isinstance(messages, list):
-        return _of_messages(messages, _hash(document.get("system") or document.get("instructions")))
-    if isinstance(messages, str):
-        prompt = _hash(document.get("instructions"))
-        return prompt, _hash(messages, prompt)
-    prompt = document.get("prompt")
+    """Hashes of system prompt and first message, in the forms of all dialects; None where there is neither."""
+    messages = document["messages"] if "messages" in document else document.get("input")
+    if messages is not None:
+        before = _hash(document.get("system") or document.get("instructions"))
+        if isinstance(messages, list):
+            return _of_messages(messages, before)
+        return before, _hash(messages, before)
+    prompt: Any = document.get("prompt")
     if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
         prompt = prompt[0]
     if isinstance(prompt, list):
@@ -66,7 +64,7 @@ def _hash(content: Any, before: int = 0) -> int:
     """Of a text, or of a message's parts."""
     if isinstance(content, list):
         for part in content:
-            before = _hash(next(iter(_texts(part)), None), before)
+            before = _hash(next(iter(_texts(part)), ""), before)
         return before
     if not isinstance(content, str):
         return before
