@@ -1,17 +1,19 @@
-"""One simulated run: users, gateways, engines, and an event heap."""
+"""One simulated run: users, gateways, engines, and a heap of events."""
 
 import heapq
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from bench.scale.curves import Curve
 from bench.scale.engine import SimulatedEngine
-from bench.scale.policies import Load, MakePolicy, Policy
+from bench.scale.policies import MakePolicy
+from bench.scale.seen import Seen
 from bench.scale.users import Habits, Request, Session, Users
+from freehold.serve.engines.policies import Policy, Wish
 
-SESSION, TURN, ENGINE, SAMPLE = range(4)
 SAMPLE_S = 5.0
 ANSWER_TOKENS = 256
 """What a gateway takes an answer to be, before there is one."""
@@ -26,118 +28,135 @@ class Scene:
     engines: int
     users: float
     gateways: int = 1
+    """A request comes to any of them: nothing binds a user to one."""
     seconds: float = 300.0
     warm_up_s: float = 120.0
-    """What begins before does not count."""
+    """Requests that are sent before do not count."""
     adapter_slots: int = 8
+    """Of each engine (vLLM's `max_loras`)."""
     swap_s: float = 0.05
+    """For which an engine reads no prompt while it brings an adapter in. An assumption."""
 
 
-@dataclass
-class Seen:
-    """What came of it."""
+@dataclass(slots=True)
+class SimulatedPlace:
+    """An engine, as one gateway sees it."""
 
-    first_s: list[float] = field(default_factory=list)
-    """Time to first token of each request."""
-    answer_tokens: int = 0
-    prompt_tokens: int = 0
-    found_tokens: int = 0
-    imbalances: list[float] = field(default_factory=list)
-    """Most requests of an engine over the mean, moment by moment."""
-    swaps: int = 0
-    requests: int = 0
-    busy: float = 0.0
-    """Share of time in which engines worked."""
-    unanswered: int = 0
+    number: int
+    in_flight: int = 0
+    tokens: int = 0
+
+
+class SimulatedGateway:
+    """It knows what it has sent itself, and what is under way of that."""
+
+    def __init__(self, policy: Policy, engines: Iterable[int]) -> None:
+        self.policy = policy
+        self.places: dict[str, SimulatedPlace] = {}
+        self.change(engines)
+
+    def change(self, engines: Iterable[int]) -> None:
+        """These are there from now on."""
+        now = {str(number): number for number in engines}
+        self.places = {name: self.places.get(name) or SimulatedPlace(number) for name, number in now.items()}
+        self.policy.change(now)
+
+    def send(self, request: Request) -> int:
+        """The engine's number."""
+        place = self.policy.choose(self.places, request.wish, _always)
+        assert place is not None, "there is an engine"
+        request.place = place
+        self.policy.begin(place, request.wish)
+        return place.number
+
+
+def _always(_: SimulatedPlace) -> bool:
+    return True
 
 
 class Cluster:
-    """Call `run` once."""
+    """Call `run` once. What is to happen is in the heap: a moment, and a method with what it is called with."""
 
     def __init__(self, scene: Scene, policy: MakePolicy, seed: int) -> None:
         self.scene = scene
         self.seen = Seen()
         self.now = 0.0
+        self.engines = {number: self.new_engine() for number in range(scene.engines)}
+        self.gateways = [SimulatedGateway(policy(), self.engines) for _ in range(scene.gateways)]
         self._users = Users(scene.habits, scene.users, seed)
         self._random = random.Random(seed)
-        self._engines = [
-            SimulatedEngine(scene.curve, scene.adapter_slots, scene.swap_s) for _ in range(scene.engines)
-        ]
-        self._epochs = [0] * scene.engines
-        self._gateways: list[Policy] = [policy(Load(range(scene.engines))) for _ in range(scene.gateways)]
-        self._events: list[tuple[float, int, int, object]] = []
+        self._epochs: dict[int, int] = {}
+        self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._order = count()
         self._numbers = count()
 
+    def new_engine(self) -> SimulatedEngine:
+        return SimulatedEngine(self.scene.curve, self.scene.adapter_slots, self.scene.swap_s)
+
     def run(self) -> Seen:
-        scene, events = self.scene, self._events
-        self._put(0.0, SESSION, None)
-        self._put(scene.warm_up_s, SAMPLE, None)
-        swaps_before = 0
-        while events and events[0][0] < scene.seconds:
-            self.now, _, kind, what = heapq.heappop(events)
-            if kind == ENGINE:
-                self._work(what)
-            elif kind == TURN:
-                self._send(what)
-            elif kind == SESSION:
-                self._put(self.now + self._users.gap_s(self._users.rate), SESSION, None)
-                self._send(self._users.session())
-            else:
-                self._sample()
-        seen = self.seen
-        seen.swaps = sum(engine.adapters.swaps for engine in self._engines)
-        seen.busy = sum(engine.busy_s for engine in self._engines) / (self.now * len(self._engines))
-        seen.unanswered = sum(engine.count for engine in self._engines)
-        return seen
+        """To the scene's end; what is not answered then is counted as such."""
+        self.at(0.0, self._session, None)
+        self.at(self.scene.warm_up_s, self._sample, None)
+        events, end = self._events, self.scene.seconds
+        while events[0][0] < end:
+            self.now, _, happen, what = heapq.heappop(events)
+            happen(what)
+        self.seen.swaps = sum(engine.adapters.swaps for engine in self.engines.values())
+        self.seen.unanswered = sum(engine.count for engine in self.engines.values())
+        return self.seen
 
-    def _put(self, at: float, kind: int, what: object) -> None:
-        heapq.heappush(self._events, (at, next(self._order), kind, what))
+    def at(self, moment: float, happen: Callable[[Any], None], what: object) -> None:
+        heapq.heappush(self._events, (moment, next(self._order), happen, what))
 
-    def _send(self, session: Session) -> None:
-        request = Request(next(self._numbers), session, self.now)
-        request.gateway = self._random.randrange(len(self._gateways)) if len(self._gateways) > 1 else 0
-        gateway = self._gateways[request.gateway]
-        request.weight = request.prompt_tokens + ANSWER_TOKENS
-        request.engine = gateway.choose(request)
-        gateway.load.begin(request)
-        engine = self._engines[request.engine]
+    def share_of_users(self) -> float:
+        """Of the scene's users: how many there are now."""
+        return 1.0
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def _session(self, _: object) -> None:
+        """One begins, and the next is drawn."""
+        self.at(self.now + self._users.gap_s(), self._session, None)
+        session = self._users.session()
+        if self._random.random() < self.share_of_users():
+            self._turn(session)
+
+    def _turn(self, session: Session) -> None:
+        """A user asks."""
+        self.send(Request(next(self._numbers), session, self.now))
+
+    def send(self, request: Request) -> None:
+        """A gateway chooses an engine."""
+        request.wish = Wish(request.prompt_tokens + ANSWER_TOKENS, *request.session.hashes)
+        request.gateway = self._random.randrange(len(self.gateways))
+        number = self.gateways[request.gateway].send(request)
+        engine = self.engines[number]
         self._end(engine.advance(self.now))
-        engine.arrive(request, self.now)
-        self._schedule(request.engine)
+        engine.arrive(request)
+        self._look_again(number)
 
-    def _work(self, what) -> None:
+    def _work(self, what: tuple[int, int]) -> None:
+        """An engine has something done, unless things have changed since that was foreseen."""
         number, epoch = what
         if epoch == self._epochs[number]:
-            self._end(self._engines[number].advance(self.now))
-            self._schedule(number)
+            self._end(self.engines[number].advance(self.now))
+            self._look_again(number)
 
-    def _schedule(self, number: int) -> None:
-        self._epochs[number] += 1
-        at = self._engines[number].next_s()
-        if at is not None:
-            self._put(at, ENGINE, (number, self._epochs[number]))
+    def _look_again(self, number: int) -> None:
+        epoch = self._epochs[number] = self._epochs.get(number, 0) + 1
+        moment = self.engines[number].next_s()
+        if moment is not None:
+            self.at(moment, self._work, (number, epoch))
 
     def _end(self, requests: list[Request]) -> None:
         for request in requests:
-            self._gateways[request.gateway].load.end(request)
+            self.gateways[request.gateway].policy.end(request.place, request.wish)
             if request.since_s >= self.scene.warm_up_s:
-                self._count(request)
+                self.seen.count(request)
             session = request.session
             if session.turns:
-                self._put(self.now + session.turns[-1][2], TURN, session)
+                self.at(self.now + session.turns[-1][2], self._turn, session)
 
-    def _count(self, request: Request) -> None:
-        seen = self.seen
-        seen.requests += 1
-        seen.first_s.append(request.first_s - request.since_s)
-        seen.prompt_tokens += request.prompt_tokens
-        seen.found_tokens += request.found_tokens
-        seen.answer_tokens += request.answer_tokens
-
-    def _sample(self) -> None:
-        counts = [engine.count for engine in self._engines]
-        mean = sum(counts) / len(counts)
-        if mean:
-            self.seen.imbalances.append(max(counts) / mean)
-        self._put(self.now + SAMPLE_S, SAMPLE, None)
+    def _sample(self, _: object) -> None:
+        self.seen.sample([engine.count for engine in self.engines.values()])
+        self.at(self.now + SAMPLE_S, self._sample, None)

@@ -53,7 +53,6 @@ class SimulatedEngine:
         self.running: list[tuple[float, int, Request]] = []
         self.used_tokens = 0
         """Of the cache, by what runs."""
-        self.busy_s = 0.0
         self._curve = curve
         self._steps = [0.0, *(curve.step(count) for count in range(1, curve.most_sequences + 1))]
         self._reading: deque[Request] = deque()
@@ -69,10 +68,15 @@ class SimulatedEngine:
         return len(self.waiting) + len(self._reading) + len(self.running)
 
     @property
+    def queued(self) -> int:
+        """Those of which nothing is read yet (vLLM's `num_requests_waiting`)."""
+        return len(self.waiting) + max(0, len(self._reading) - 1)
+
+    @property
     def kv_use(self) -> float:
         return self.used_tokens / self._curve.cache_tokens
 
-    def arrive(self, request: Request, now: float) -> None:
+    def arrive(self, request: Request) -> None:
         """To be called after `advance` to the same moment."""
         self.waiting.append(request)
         self._admit()
@@ -81,8 +85,6 @@ class SimulatedEngine:
     def advance(self, now: float) -> list[Request]:
         """What has ended since the last call."""
         passed, self._now = now - self._now, now
-        if self.running or self._reading:
-            self.busy_s += passed
         self._written += self._write_speed * passed
         if self._reading:
             read = self._read_speed * passed

@@ -4,12 +4,15 @@ Everything about a session is drawn when it begins, and when it begins depends o
 same users.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import numpy as np
+
+from freehold.serve.engines.policies import Place, Wish
 
 SESSION_KEYS = 1 << 32
 """Keys of sessions begin here; those of apps are below."""
@@ -28,6 +31,8 @@ class Habits:
     app_tokens: float = 2000.0
     adapters: int = 0
     """Apps use one of so many, by Zipf's law, or, every fourth, the model as it is."""
+    same_first: bool = False
+    """All sessions of an app begin with the same message, as with examples before the question."""
     turns: float = 4.0
     question_tokens: float = 150.0
     answer_tokens: float = 200.0
@@ -55,14 +60,16 @@ class Session:
     turns: list[tuple[int, int, float]]
     """What is left, the last turn first: tokens of question and answer, and seconds before the question."""
     history_tokens: int = 0
+    hashes: tuple[int, int, int | None] = (0, 0, None)
+    """Of system prompt, first message and adapter, as a gateway would make them."""
 
 
 class Request:
     """One turn, and what becomes of it."""
 
     __slots__ = (
-        "adapter", "answer_tokens", "app", "app_tokens", "engine", "first_s", "found_tokens", "gateway",
-        "history_tokens", "number", "own_tokens", "session", "since_s", "unread", "weight",
+        "adapter", "answer_tokens", "app", "app_tokens", "first_s", "found_tokens", "gateway",
+        "history_tokens", "number", "own_tokens", "place", "session", "since_s", "unread", "wish",
     )  # fmt: skip
 
     def __init__(self, number: int, session: Session, since_s: float) -> None:
@@ -80,9 +87,10 @@ class Request:
         self.unread = 0.0
         self.first_s = 0.0
         """When its first token was written."""
-        self.gateway = self.engine = -1
-        self.weight = 0.0
-        """What its gateway takes it for, in tokens."""
+        self.gateway = -1
+        self.wish: Wish
+        """What its gateway makes of it."""
+        self.place: Place
         session.history_tokens = self.own_tokens + self.answer_tokens
 
     @property
@@ -109,11 +117,11 @@ class Users:
         self._questions = _drawn(lambda n: _lengths(random, habits.question_tokens, 0.8, 4096, n))
         self._answers = _drawn(lambda n: _lengths(random, habits.answer_tokens, 0.8, 2048, n))
         self._waits = _drawn(lambda n: random.exponential(habits.think_s, n))
-        self._gaps = _drawn(lambda n: random.exponential(1.0, n))
+        self._gaps = _drawn(lambda n: random.exponential(1 / self.rate, n))
 
-    def gap_s(self, rate: float) -> float:
-        """Seconds to the next session where they begin at such a rate."""
-        return next(self._gaps) / rate
+    def gap_s(self) -> float:
+        """Seconds to the next session."""
+        return float(next(self._gaps))
 
     def session(self) -> Session:
         """The next that begins."""
@@ -127,7 +135,13 @@ class Users:
                 break
             turns.append((question, answer, next(self._waits)))
         turns.reverse()
-        return Session(next(self._keys), app, self._app_tokens[app], self._app_adapters[app], turns)
+        key, adapter = next(self._keys), self._app_adapters[app]
+        hashes = (_hash(f"app {app}"), _hash(f"session {app if self._habits.same_first else key}"), _hash(f"adapter {adapter}") if adapter else None)
+        return Session(key, app, self._app_tokens[app], adapter, turns, hashes=hashes)
+
+
+def _hash(text: str) -> int:
+    return zlib.crc32(text.encode())
 
 
 def _drawn(draw: Callable[[int], Any]) -> Iterator[Any]:

@@ -9,32 +9,38 @@ each has sent itself, only the shares matter, and all of them see the same traff
 
 A place with more tokens in flight than its part is passed over for the next on the ring (consistent hashing with
 bounded loads: Mirrokni, Thorup, Zadimoghaddam, 2018). Each gateway bounds what it sends itself; so the sum is bounded.
-
-The numbers are chosen by `bench/scale`: docs/benchmarks/scale.md.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
+import msgspec
+
 from freehold.serve.engines.policies.least import LeastTokens
 from freehold.serve.engines.policies.policy import P, Policy, Wish
 from freehold.serve.engines.policies.ring import Ring
 
-MOST = 1.25
-"""Of the mean of tokens in flight: what a place may have before it is passed over."""
-SLACK = 4
-"""Requests like this one that a place may have beside that: one of many gateways has few at each place, and reaches a
-bound on few by chance."""
-PROMPT_ROOM, ADAPTER_ROOM = 8, 2
-"""Slots of a system prompt, or of an adapter, for each place that its share of the requests is worth. An adapter has
-fewer, since it takes up memory at each of its places, and a swap takes longer than a prompt."""
-STEPS = 4
-"""Places on the ring that are tried, before the one with the least in flight will do."""
 FEWEST_REQUESTS, REQUESTS_PER_PLACE, MOST_REQUESTS = 1024, 128, 16384
 """Shares are of about so many of the last requests; that also bounds what is remembered of them."""
 
 _MIX = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: spreads what is multiplied by it."""
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """What the policy weighs up; `bench/scale` chose the defaults (docs/benchmarks/scale.md)."""
+
+    most: float = 1.25
+    """Of the mean of tokens in flight: what a place may have before it is passed over."""
+    slack: float = 4.0
+    """Requests like this one that a place may have beside that: one of many gateways has few at each place, and reaches
+    a bound on few by chance."""
+    prompt_room: float = 8.0
+    """Slots of a system prompt for each place that its share of the requests is worth."""
+    adapter_room: float = 2.0
+    """The same of an adapter. It takes up memory at each of its places, and a swap takes longer than a prompt."""
+    steps: int = 4
+    """Places on the ring that are tried before the one with the least in flight will do."""
 
 
 class Shares:
@@ -47,12 +53,12 @@ class Shares:
     def begin(self, places: int) -> None:
         """One more request."""
         # A first request is not all of the traffic: others are assumed.
-        self._all = self._all + 1 if self._all else float(PROMPT_ROOM * places)
+        self._all = self._all + 1 if self._all else 8.0 * places
         if self._all > max(FEWEST_REQUESTS, min(MOST_REQUESTS, REQUESTS_PER_PLACE * places)):
             self._all /= 2
             self._counts = {key: count / 2 for key, count in self._counts.items() if count > 1}
 
-    def slots(self, key: int, worth: int) -> int:
+    def slots(self, key: int, worth: float) -> int:
         """The request counts for this key, and so many slots it has: its share of `worth`, as a power of two, so that
         half of what has a slot keeps it when there are more or fewer."""
         count = self._counts[key] = self._counts.get(key, 0.0) + 1
@@ -62,9 +68,10 @@ class Shares:
 class PrefixAffinity(Policy):
     """See above."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Numbers = Numbers()) -> None:
         super().__init__()
         self.ring = Ring()
+        self._numbers = numbers
         self._shares = Shares()
         self._least = LeastTokens()
 
@@ -74,7 +81,7 @@ class PrefixAffinity(Policy):
     def choose(self, places: Mapping[str, P], wish: Wish, takes: Callable[[P], bool]) -> P | None:
         if wish.prompt is not None and self.ring.names:
             most = self.limit(wish)
-            for name in islice(self.ring.walk(self._key(wish.prompt, wish)), STEPS):
+            for name in islice(self.ring.walk(self._key(wish.prompt, wish)), self._numbers.steps):
                 place = places.get(name)
                 if place is not None and place.tokens + wish.tokens <= most and takes(place):
                     return place
@@ -82,16 +89,16 @@ class PrefixAffinity(Policy):
 
     def limit(self, wish: Wish) -> float:
         """The most tokens in flight at a place that the request may go to, its own among them."""
-        return MOST * (self.tokens + wish.tokens) / len(self.ring.names) + SLACK * wish.tokens
+        return self._numbers.most * (self.tokens + wish.tokens) / len(self.ring.names) + self._numbers.slack * wish.tokens
 
     def _key(self, prompt: int, wish: Wish) -> int:
         """Where on the ring the request belongs. It counts for the shares."""
         places = len(self.ring.names)
         self._shares.begin(places)
-        slot = wish.session % self._shares.slots(prompt, places * PROMPT_ROOM)
+        slot = wish.session % self._shares.slots(prompt, places * self._numbers.prompt_room)
         if wish.adapter is None:
             return _mixed(prompt, slot)
-        slots = self._shares.slots(wish.adapter | 1 << 32, places * ADAPTER_ROOM)
+        slots = self._shares.slots(wish.adapter | 1 << 32, places * self._numbers.adapter_room)
         return _mixed(wish.adapter, (prompt + slot % slots) % slots)
 
 
