@@ -29,6 +29,9 @@ class GatewayConfig(ConfigModel):
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that share the port; one fills one core. Limits of keys hold for all together; each judges canaries,
     bounds shadows and shares out engine time by its own requests, so costs by engine time are an upper bound."""
+    spreading: Literal["prefix-affinity", "least-tokens", "least-requests", "round-robin"] = "prefix-affinity"
+    """Which of a model's replicas in a cluster gets a request. `prefix-affinity`: the one that has read what the
+    request begins with, as long as it has room; the others look at load alone, or at nothing."""
     auth: Literal["none", "keys"] = "none"
     """`keys` asks every request for a key of `freehold keys create`; `none` serves whoever reaches the port."""
     admin_key_from: SecretRef | None = None
