@@ -19,6 +19,8 @@ SECTIONS = (
     ("models.&lt;name&gt;", config.ServedModel),
     ("models.&lt;name&gt;.engine, kind process", config.ProcessEngine),
     ("models.&lt;name&gt;.engine.restart", config.RestartPolicy),
+    ("models.&lt;name&gt;.engine, kind ray", config.RayEngine),
+    ("models.&lt;name&gt;.engine.autoscaling, kind ray", config.Autoscaling),
     ("models.&lt;name&gt;.engine, kind remote", config.RemoteEngine),
     ("models.&lt;name&gt;.cost", config.Cost),
     ("models.&lt;name&gt;.replaces", config.Replaces),

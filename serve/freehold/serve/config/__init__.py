@@ -9,19 +9,23 @@ from freehold.serve.config.contemplation import Contemplate
 from freehold.serve.config.deployment import DeploymentConfig, load_config, parse_config
 from freehold.serve.config.gateway import GatewayConfig, MediaConfig
 from freehold.serve.config.models import (
+    Autoscaling,
     Cost,
     EngineConfig,
     ProcessEngine,
+    RayEngine,
     RemoteEngine,
     Replaces,
     RestartPolicy,
     ServedAdapter,
     ServedModel,
+    VllmEngine,
 )
 from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPrice, Upstream
 from freehold.serve.config.tuning import TuningConfig, TuningDefaults
 
 __all__ = [
+    "Autoscaling",
     "BatchesConfig",
     "Canary",
     "ConfigModel",
@@ -32,6 +36,7 @@ __all__ = [
     "GatewayConfig",
     "MediaConfig",
     "ProcessEngine",
+    "RayEngine",
     "Record",
     "RemoteEngine",
     "Replaces",
@@ -45,6 +50,7 @@ __all__ = [
     "TuningConfig",
     "TuningDefaults",
     "Upstream",
+    "VllmEngine",
     "load_config",
     "parse_config",
 ]

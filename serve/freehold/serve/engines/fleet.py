@@ -11,13 +11,15 @@ from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
 from freehold.serve.adapters.following import configured_adapters
 from freehold.serve.adapters.host import AdapterHost
-from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedAdapter, ServedModel
+from freehold.serve.config import DeploymentConfig, ServedAdapter, ServedModel, VllmEngine
+from freehold.serve.config import RayEngine as RayConfig
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
+from freehold.serve.engines.ray.engine import RayEngine as RayRunner
 from freehold.serve.engines.remote import RemoteEngine as RemoteRunner
 
 SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED, EngineState.UNREACHABLE}
@@ -92,28 +94,37 @@ def _build(
 ) -> Engine:
     if isinstance(model.engine, RemoteConfig):
         return RemoteRunner(name, model.engine)
-    assert model.artifact is not None, "the config refuses a process engine without an artifact"
+    assert model.artifact is not None, "the config refuses an engine of ours without an artifact"
     artifact = store.get(model.artifact)
     require_gates(store, artifact, model.accept, model.requires)
     check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
+    if isinstance(model.engine, RayConfig):
+        return RayRunner(name, artifact, model.engine, runtime, store, report, lora_rank_of(model, store))
     return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
 
 
-def check_files(name: str, engine: ProcessEngine) -> None:
+def check_files(name: str, engine: VllmEngine) -> None:
     """Raises ConfigError for a chat template that is not there."""
     if engine.chat_template and not engine.chat_template.is_file():
         problem = f"models.{name}.engine.chatTemplate: no file {engine.chat_template}"
         raise ConfigError("The deployment cannot be served", [problem])
 
 
-def _runtime(name: str, engine: ProcessEngine, settings: Settings) -> EngineRuntime:
+def _runtime(name: str, engine: VllmEngine, settings: Settings) -> EngineRuntime:
     python = resolve_engine_python(engine.python, settings)
     slug = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
     return EngineRuntime(
         python=python,
         version=engine_version(python),
-        has_gpu=has_nvidia_gpu(),
+        has_gpu=_has_gpu(engine),
         log=settings.run_root / "logs" / f"{slug}.log",
     )
+
+
+def _has_gpu(engine: VllmEngine) -> bool:
+    """Whether it runs on a GPU: on this machine, or on nodes that lend one to each worker."""
+    if isinstance(engine, RayConfig) and engine.resources:
+        return "GPU" in engine.resources
+    return has_nvidia_gpu()
