@@ -160,7 +160,9 @@ def _engine_kind(value: Any) -> str:
 
 
 EngineConfig = Annotated[
-    Annotated[ProcessEngine, Tag("process")] | Annotated[RayEngine, Tag("ray")] | Annotated[RemoteEngine, Tag("remote")],
+    Annotated[ProcessEngine, Tag("process")]
+    | Annotated[RayEngine, Tag("ray")]
+    | Annotated[RemoteEngine, Tag("remote")],
     Discriminator(_engine_kind),
 ]
 

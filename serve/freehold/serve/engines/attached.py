@@ -55,6 +55,7 @@ class AttachedEngine:
         self.headers: Mapping[str, str] = {}
         self.fingerprint = ""
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = False
         self.context_tokens = config.max_model_len
         self.can_abort = False

@@ -9,7 +9,7 @@ from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
-from freehold.serve.adapters.following import configured_adapters
+from freehold.serve.adapters.following import AdapterPlace, configured_adapters
 from freehold.serve.adapters.host import AdapterHost
 from freehold.serve.config import DeploymentConfig, ServedAdapter, ServedModel, VllmEngine
 from freehold.serve.config import RayEngine as RayConfig
@@ -19,6 +19,7 @@ from freehold.serve.engines.environments import engine_version, resolve_engine_p
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
+from freehold.serve.engines.ray.adapters import RayAdapters
 from freehold.serve.engines.ray.engine import RayEngine as RayRunner
 from freehold.serve.engines.remote import RemoteEngine as RemoteRunner
 
@@ -29,7 +30,7 @@ POLL_S = 0.1
 class Fleet:
     """Engines by model name. Holds every served artifact in use, so that nothing removes it from the store."""
 
-    def __init__(self, engines: dict[str, Engine], hosts: dict[str, AdapterHost], held: ExitStack) -> None:
+    def __init__(self, engines: dict[str, Engine], hosts: dict[str, AdapterPlace], held: ExitStack) -> None:
         self.engines = engines
         """Models and, as they come and go, their adapters."""
         self.hosts = hosts
@@ -59,14 +60,14 @@ def build_fleet(
     """Engines for every model. Raises ConfigError with every missing artifact, environment and secret at once."""
     problems: list[str] = []
     engines: dict[str, Engine] = {}
-    hosts: dict[str, AdapterHost] = {}
+    hosts: dict[str, AdapterPlace] = {}
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
                 engine = engines[name] = _build(name, model, settings, store, held, report)
-                if isinstance(engine, ProcessRunner) and model.adapters is not None:
+                if isinstance(engine, ProcessRunner | RayRunner) and model.adapters is not None:
                     problems += _adapter_problems(engine, model.adapters, store)
-                    hosts[name] = AdapterHost(engine, store, engines, report)
+                    hosts[name] = _adapter_place(engine, store, engines, report)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
@@ -78,7 +79,17 @@ def build_fleet(
         return Fleet(engines, hosts, held.pop_all())
 
 
-def _adapter_problems(engine: ProcessRunner, adapters: Mapping[str, ServedAdapter], store: Store) -> list[str]:
+def _adapter_place(
+    engine: ProcessRunner | RayRunner, store: Store, engines: dict[str, Engine], report: Callable[[str], None]
+) -> AdapterPlace:
+    if isinstance(engine, RayRunner):
+        return RayAdapters(engine, engines)
+    return AdapterHost(engine, store, engines, report)
+
+
+def _adapter_problems(
+    engine: ProcessRunner | RayRunner, adapters: Mapping[str, ServedAdapter], store: Store
+) -> list[str]:
     assert engine.max_lora_rank is not None, "it was started for adapters"
     problems = []
     for name, adapter in adapters.items():
@@ -101,7 +112,8 @@ def _build(
     runtime = _runtime(name, model.engine, settings)
     held.enter_context(store.use(artifact))
     if isinstance(model.engine, RayConfig):
-        return RayRunner(name, artifact, model.engine, runtime, store, report, lora_rank_of(model, store))
+        rank = lora_rank_of(model, store)
+        return RayRunner(name, artifact, model.engine, runtime, store, report, settings, rank)
     return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
 
 

@@ -53,6 +53,7 @@ class ProcessEngine(Supervised):
         self.headers: Mapping[str, str] = {}
         self.fingerprint = system_fingerprint(artifact, config, runtime.version, max_lora_rank)
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = False
         self.context_tokens = config.max_model_len
         self.can_abort = has_abort(runtime.version)

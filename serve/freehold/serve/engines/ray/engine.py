@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
+from freehold.serve.adapters.engine import AdapterEngine
 from freehold.serve.adapters.host import Wanted
 from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import RayEngine as RayConfig
@@ -20,6 +22,7 @@ from freehold.serve.engines.diagnosis import Diagnosis, diagnose
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.process import EngineRuntime
+from freehold.serve.engines.ray.cluster import cluster_address, cluster_environment
 from freehold.serve.engines.ray.gate import Gate, Hello, Told
 from freehold.serve.engines.ray.orders import DRIVER, Orders, slug_of, worker_resources, write_orders
 from freehold.serve.engines.ray.replica import RayReplica
@@ -42,6 +45,7 @@ class RayEngine(Supervised):
         runtime: EngineRuntime,
         store: Store,
         report: Callable[[str], None],
+        settings: Settings,
         max_lora_rank: int | None = None,
     ) -> None:
         """`runtime.has_gpu` is whether each worker gets a GPU."""
@@ -51,6 +55,7 @@ class RayEngine(Supervised):
         self.headers: Mapping[str, str] = {}
         self.fingerprint = system_fingerprint(artifact, config, runtime.version, max_lora_rank)
         self.provider = "vllm"
+        self.is_spread = True
         self.leaves = False
         self.context_tokens = config.max_model_len
         # Serve sends each request to any replica, an abort or a question for a stored response too.
@@ -64,11 +69,13 @@ class RayEngine(Supervised):
         self.is_quantized_online = quantizes_online(config)
         self.replicas: dict[str, RayReplica] = {}
         """By the URL of their own vLLM."""
-        self.wanted: Mapping[str, Wanted] | None = None if max_lora_rank is None else {}
-        """Adapters that each replica is to have."""
+        self.adapters: dict[str, AdapterEngine] = {}
+        """By the name that clients send."""
+        self._wanted: Mapping[str, Wanted] | None = None if max_lora_rank is None else {}
         self._config = config
         self._runtime = runtime
         self._store = store
+        self._settings = settings
         self._gate = Gate(config.address, self._hear, self._prove)
         self._told: Told | None = None
         self._told_at = 0.0
@@ -86,6 +93,17 @@ class RayEngine(Supervised):
         await super().stop()
         await self._forget_replicas()
         await self._gate.stop()
+
+    def want(self, wanted: Mapping[str, Wanted]) -> None:
+        """Adapters that each replica is to have, those that Serve starts later too."""
+        self._wanted = wanted
+        for replica in self.replicas.values():
+            if replica.host is not None:
+                replica.host.want(wanted)
+
+    def running_replicas(self) -> list[RayReplica]:
+        """Those that were let in, and are not known to be gone."""
+        return [replica for replica in self.replicas.values() if replica.is_let_in and not replica.is_gone]
 
     # -- the gate --------------------------------------------------------------------------------------------------
 
@@ -108,14 +126,14 @@ class RayEngine(Supervised):
             self._report,
             version=self._runtime.version,
             max_lora_rank=self.max_lora_rank,
-            wanted=self.wanted,
+            wanted=self._wanted,
         )
         self.replicas[hello.url] = replica
         await replica.start()
         is_let_in = False
         try:
-            refusal = await replica.refusal()
-            is_let_in = not refusal
+            refusal = await replica.refusal() or self._lacking(replica)
+            is_let_in = replica.is_let_in = not refusal
         finally:
             if not is_let_in:
                 self.replicas.pop(hello.url, None)
@@ -124,6 +142,14 @@ class RayEngine(Supervised):
             return self._refuse(refusal)
         self.context_tokens = replica.engine.context_tokens
         self._report(f"{self.name}: replica at {hello.url} may begin")
+        return ""
+
+    def _lacking(self, replica: RayReplica) -> str:
+        """Serve sends requests for an adapter to any replica: one that has not what the others have may not begin."""
+        for name, adapter in self.adapters.items():
+            own = replica.adapter(name)
+            if adapter.is_loaded and (own is None or own.state is not EngineState.READY):
+                return f"adapter {name}: {own.detail if own else 'not loaded'}"
         return ""
 
     def _refuse(self, why: str) -> str:
@@ -149,9 +175,10 @@ class RayEngine(Supervised):
     async def _run_once(self) -> tuple[Diagnosis, float]:
         self.life += 1
         self._told, self._refusal = None, ""
-        self._set(EngineState.STARTING, f"connecting to the Ray cluster at {self._config.address}")
+        address = cluster_address(self._settings, self._config.address)
+        self._set(EngineState.STARTING, f"connecting to the Ray cluster at {address}")
         self._report(f"{self.name}: {self.detail} …")
-        orders_file = self._runtime.log.parent.parent / "ray" / f"{slug_of(self.name)}.json"
+        orders_file = self._settings.run_root / "ray" / f"{slug_of(self.name)}.json"
         orders = write_orders(
             orders_file,
             self.artifact,
@@ -161,10 +188,11 @@ class RayEngine(Supervised):
             has_gpu=self._runtime.has_gpu,
             aborts=self.can_abort,
             max_lora_rank=self.max_lora_rank,
+            address=address,
             gate={"url": self._gate.url, "token": self._gate.token},
         )
         command = (str(self._runtime.python), str(DRIVER), str(orders_file))
-        self._child = await Child.start(command, driver_environment(), self._runtime.log)
+        self._child = await Child.start(command, cluster_environment(self._settings), self._runtime.log)
         try:
             await self._until_ready(self._child, orders)
             ready_since = time.monotonic()
@@ -206,7 +234,9 @@ class RayEngine(Supervised):
                 return ended.diagnosis
             assert self._told is not None, "it was ready"
             if time.monotonic() - self._told_at > SILENT_LIMIT_S:
-                return Diagnosis("its driver hears nothing of the cluster", "See `freehold ray status`.", is_final=False)
+                return Diagnosis(
+                    "its driver hears nothing of the cluster", "See `freehold ray status`.", is_final=False
+                )
             if self._told.running or (self._config.may_sleep and self._told.status == "RUNNING"):
                 self._set(EngineState.READY, "")
             else:
@@ -237,13 +267,6 @@ class RayEngine(Supervised):
 
 
 _REFUSED_REMEDY = "Run `freehold store verify` on the artifact, and look at the nodes with `freehold ray status`."
-
-
-def driver_environment() -> dict[str, str]:
-    """Of what talks to Ray: nothing is reported to its makers, and no colour is in the log."""
-    import os
-
-    return {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_COLOR_PREFIX": "0", "PYTHONUNBUFFERED": "1"}
 
 
 def _progress(told: Told) -> str:

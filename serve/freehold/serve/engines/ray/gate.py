@@ -48,9 +48,7 @@ class Hello(msgspec.Struct, frozen=True):
 class Gate:
     """An HTTP server for the driver and the replicas of one application; both know its token."""
 
-    def __init__(
-        self, address: str, tell: Callable[[Told], None], prove: Callable[[Hello], Awaitable[str]]
-    ) -> None:
+    def __init__(self, address: str, tell: Callable[[Told], None], prove: Callable[[Hello], Awaitable[str]]) -> None:
         """`prove` returns why the replica may not begin; empty if it may."""
         self.token = secrets.token_urlsafe(32)
         self.url = ""

@@ -24,6 +24,8 @@ class Orders(msgspec.Struct, frozen=True):
     application: str
     route: str
     address: str
+    is_alone: bool
+    """The cluster is this machine, so that nothing need be reached from elsewhere."""
     model: str
     model_path: str
     arguments: list[str]
@@ -58,6 +60,7 @@ def write_orders(
     has_gpu: bool,
     aborts: bool,
     max_lora_rank: int | None,
+    address: str,
     gate: Mapping[str, str],
 ) -> Orders:
     """The orders that serve `artifact` as `name`."""
@@ -78,7 +81,8 @@ def write_orders(
     orders = Orders(
         application=f"freehold-{slug}",
         route=f"/freehold/{slug}",
-        address=config.address,
+        address=address,
+        is_alone=config.address == "auto",
         model=name,
         model_path=str(artifact.path),
         arguments=[*arguments_of(options), *config.extra_args],

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from freehold.core.store import Artifact, Store
+from freehold.serve.adapters.engine import AdapterEngine
 from freehold.serve.adapters.host import AdapterHost, Wanted
 from freehold.serve.adapters.status import AdapterPhase
 from freehold.serve.config import RayEngine
@@ -35,9 +36,9 @@ class RayReplica:
     ) -> None:
         """`wanted` are its adapters; None for a model that takes none."""
         self.url = url
-        self.engine = AttachedEngine(
-            name, artifact, config, url, report, version=version, max_lora_rank=max_lora_rank
-        )
+        self.is_let_in = False
+        """Serve sends it requests."""
+        self.engine = AttachedEngine(name, artifact, config, url, report, version=version, max_lora_rank=max_lora_rank)
         self.engines: dict[str, Engine] = {}
         """Its adapters."""
         self.host: AdapterHost | None = None
@@ -59,6 +60,11 @@ class RayReplica:
     def is_gone(self) -> bool:
         """It was there, and is not any more: what Serve starts in its place asks at the gate again."""
         return self.engine.life > 0 and not self.engine.is_there
+
+    def adapter(self, name: str) -> AdapterEngine | None:
+        """One of its adapters, however that stands."""
+        found = self.engines.get(name)
+        return found if isinstance(found, AdapterEngine) else None
 
     async def refusal(self) -> str:
         """Why it may not take requests; empty as soon as it may: it is proven, and has loaded what it could."""

@@ -2,14 +2,13 @@
 
 Run as `python driver.py ORDERS` with the engine environment's Python, on a node of the cluster; ORDERS is a JSON file
 (`freehold.serve.engines.ray.orders`). It ends on SIGTERM, which deletes the application. The engine is Ray Serve LLM's
-own server with vLLM's own HTTP API as its ingress, so that an answer through Serve is the answer of vLLM, byte for byte.
+own server with vLLM's own HTTP API as its ingress, so that an answer through Serve is vLLM's answer, byte for byte.
 The class of the replicas is pickled by value, since it is in `__main__`: the other nodes need Ray and vLLM, and no file
 of ours.
 """
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
@@ -22,10 +21,15 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.serve._private.request_router import PowerOfTwoChoicesRequestRouter
+from ray.serve.config import RequestRouterConfig
 from ray.serve.llm import LLMConfig, build_llm_deployment
 from ray.serve.llm.deployment import LLMServer
 
 TELL_S = 0.5
+LOOPBACK = "127.0.0.1"
+SERVE_PORT = 8000
+"""Serve's own choice, on a head that is another machine."""
 GATE_TIMEOUT_S = 3600.0
 """How long a replica waits to be proven: its first requests compile kernels on some engines."""
 GATE_RETRY_S = 2.0
@@ -38,10 +42,12 @@ NOT_ENGINE = {"model", "model_tag", "served_model_name", "host", "port", "distri
 """Options that Ray Serve LLM sets itself."""
 
 
-class AttendedServer(LLMServer):
+class AttendedServer(LLMServer):  # type: ignore[misc]
     """A replica. Healthy for Serve only once it is proven, by those who wait at the gate."""
 
-    async def __init__(self, llm_config: LLMConfig, *, orders: dict[str, Any]) -> None:
+    async def __init__(  # type: ignore[misc]
+        self, llm_config: LLMConfig, *, orders: dict[str, Any]
+    ) -> None:
         self._orders = orders
         await super().__init__(llm_config)
 
@@ -50,14 +56,15 @@ class AttendedServer(LLMServer):
 
         folder = self._orders["model_path"]
         here = ray.util.get_node_ip_address()
-        if not os.path.isdir(folder):
+        listen = LOOPBACK if self._orders["is_alone"] else here
+        if not Path(folder).is_dir():
             raise RuntimeError(f"the node {here} has no folder {folder}; all nodes must see the store at this path")
         await super().start()
         self._http = await self.engine.build_asgi_app()
-        listening = socket.create_server((here, 0))
+        listening = socket.create_server((listen, 0))
         config = uvicorn.Config(self._http, log_level="warning", access_log=False)
         self._own = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listening]))
-        hello = {"url": f"http://{here}:{listening.getsockname()[1]}", "version": _vllm_version()}
+        hello = {"url": f"http://{listen}:{listening.getsockname()[1]}", "version": _vllm_version()}
         await asyncio.to_thread(_pass_gate, self._orders["gate"], hello)
 
     async def __serve_build_asgi_app__(self) -> Any:
@@ -93,6 +100,13 @@ def _post(gate: dict[str, str], path: str, body: dict[str, Any], timeout_s: floa
         answer.read()
 
 
+class EvenRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
+    """Serve's own prefers replicas on the node of its proxy, so that those on other nodes would get nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "prefer_local_node_routing": False, "prefer_local_az_routing": False})
+
+
 # -- the driver --------------------------------------------------------------------------------------------------------
 
 
@@ -101,8 +115,8 @@ def main() -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    _connect(orders["address"])
-    url = _start_serve() + orders["route"]
+    _connect(orders["address"], is_alone=orders["is_alone"])
+    url = _start_serve(LOOPBACK if orders["is_alone"] else _head()) + orders["route"]
     serve.run_many(
         [serve.RunTarget(_application(orders), name=orders["application"], route_prefix=orders["route"])],
         wait_for_ingress_deployment_creation=False,
@@ -116,37 +130,38 @@ def main() -> int:
     return 0
 
 
-def _connect(address: str) -> None:
+def _connect(address: str, *, is_alone: bool) -> None:
     try:
         ray.init(address=address, namespace="freehold", log_to_driver=True, logging_level="WARNING")
     except ConnectionError as error:
         print(f"freehold: no Ray cluster at {address}: {error}", flush=True)
         sys.exit(1)
     others = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]} - {ray.util.get_node_ip_address()}
-    if address == "auto" and others:
+    if is_alone and others:
         print(f"freehold: the cluster has other nodes too: {', '.join(sorted(others))}", flush=True)
         sys.exit(1)
 
 
-def _start_serve() -> str:
+def _head() -> str:
+    nodes = (node for node in ray.nodes() if node["Alive"] and "node:__internal_head__" in node["Resources"])
+    return str(next(nodes)["NodeManagerAddress"])
+
+
+def _start_serve(host: str) -> str:
     """The URL of Serve's HTTP proxy on the head, which is started where it was not."""
-    head = next(
-        node["NodeManagerAddress"]
-        for node in ray.nodes()
-        if node["Alive"] and "node:__internal_head__" in node["Resources"]
-    )
-    port = 8000
-    if head == ray.util.get_node_ip_address():
-        with socket.create_server((head, 0)) as probe:
+    port = SERVE_PORT
+    here = ray.util.get_node_ip_address()
+    if host in (LOOPBACK, here):
+        with socket.create_server((host, 0)) as probe:
             port = probe.getsockname()[1]
-    serve.start(http_options={"host": head, "port": port, "location": "HeadOnly"})
+    serve.start(http_options={"host": host, "port": port, "location": "HeadOnly"})
     # No public way leads to the address of a Serve that was there already.
     config = serve.context._get_global_client().http_config
-    if config.host in ("127.0.0.1", "localhost") and head not in ("127.0.0.1", ray.util.get_node_ip_address()):
-        print(f"freehold: Ray Serve listens on the head's {config.host} alone", flush=True)
+    listens = _head() if config.host in ("0.0.0.0", "::") else config.host
+    if listens in (LOOPBACK, "localhost") and _head() != here:
+        print(f"freehold: Ray Serve listens on the head's {listens} alone", flush=True)
         sys.exit(1)
-    host = head if config.host in ("0.0.0.0", "::") else config.host
-    return f"http://{host}:{config.port}{config.root_path.rstrip('/')}"
+    return f"http://{listens}:{config.port}{config.root_path.rstrip('/')}"
 
 
 def _application(orders: dict[str, Any]) -> Any:
@@ -159,13 +174,14 @@ def _application(orders: dict[str, Any]) -> Any:
             "num_replicas": orders["replicas"],
             "autoscaling_config": orders["autoscaling"],
             "ray_actor_options": {"num_cpus": 0},
+            "request_router_config": RequestRouterConfig(request_router_class=EvenRouter),
             "max_constructor_retry_count": orders["attempts"],
         },
         engine_kwargs=_engine_arguments(orders["arguments"]),
         log_engine_metrics=False,
         runtime_env={"env_vars": orders["env"]},
     )
-    told = {"gate": orders["gate"], "model_path": orders["model_path"]}
+    told = {"gate": orders["gate"], "model_path": orders["model_path"], "is_alone": orders["is_alone"]}
     return build_llm_deployment(
         config, deployment_cls=serve.ingress()(AttendedServer), name_prefix=PREFIX, bind_kwargs={"orders": told}
     )
