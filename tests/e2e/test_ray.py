@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 LIMIT_S = 420.0
 """A busy machine takes minutes for what is a minute's work."""
+PAUSE_S = 0.2
+"""Between a client's requests: the machine has engines to start meanwhile."""
 SMALL = {"kind": "ray", "dtype": "float32", "maxModelLen": 128, "maxLoraRank": 8, "resources": {SLOT: 1}}
 FEW_BLOCKS = {"extraArgs": ["--num-gpu-blocks-override", "64"]}
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "one"}], "max_tokens": 64, "ignore_eos": True}
@@ -57,7 +59,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 @dataclass
 class Load:
-    """Clients that ask all the time, half of them for streams; each answer is judged by its end."""
+    """Clients that ask again and again, half of them for streams; each answer is judged by its end."""
 
     url: str
     whole: int = 0
@@ -86,6 +88,7 @@ class Load:
                     self._judge(answer, streams)
                 except httpx.HTTPError as error:  # a stream that was lost breaks its connection: that is an honest end
                     (self.refused if streams else self.wrong).append(type(error).__name__)
+                self._is_over.wait(PAUSE_S)
 
     def _judge(self, answer: httpx.Response, streams: bool) -> None:
         if answer.status_code == 200:

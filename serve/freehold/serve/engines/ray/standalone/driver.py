@@ -21,7 +21,6 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.serve._private.request_router import PowerOfTwoChoicesRequestRouter
 from ray.serve.config import RequestRouterConfig
 from ray.serve.llm import LLMConfig, build_llm_deployment
 from ray.serve.llm.deployment import LLMServer
@@ -36,6 +35,8 @@ GATE_RETRY_S = 2.0
 GATE_ATTEMPTS = 15
 PREFIX = "freehold-"
 """Of our applications and deployments; Ray Serve LLM puts the class's name there if nothing is asked for."""
+EVEN_ROUTER = "ray.serve.experimental.round_robin_router.RoundRobinRouter"
+"""Serve's default prefers replicas on the node of its proxy, and those on other nodes would get nothing."""
 DELETE_S = 15.0
 """Less than the grace that the guard allows."""
 NOT_ENGINE = {"model", "model_tag", "served_model_name", "host", "port", "distributed_executor_backend", "config"}
@@ -98,13 +99,6 @@ def _post(gate: dict[str, str], path: str, body: dict[str, Any], timeout_s: floa
     # No proxy from the environment: the gate is inside the cluster.
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout_s) as answer:
         answer.read()
-
-
-class EvenRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
-    """Serve's own prefers replicas on the node of its proxy, so that those on other nodes would get nothing."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "prefer_local_node_routing": False, "prefer_local_az_routing": False})
 
 
 # -- the driver --------------------------------------------------------------------------------------------------------
@@ -174,7 +168,7 @@ def _application(orders: dict[str, Any]) -> Any:
             "num_replicas": orders["replicas"],
             "autoscaling_config": orders["autoscaling"],
             "ray_actor_options": {"num_cpus": 0},
-            "request_router_config": RequestRouterConfig(request_router_class=EvenRouter),
+            "request_router_config": RequestRouterConfig(request_router_class=EVEN_ROUTER),
             "max_constructor_retry_count": orders["attempts"],
         },
         engine_kwargs=_engine_arguments(orders["arguments"]),
