@@ -114,9 +114,7 @@ DAY = Day(((0.0, 0.0), (900.0, 0.0), (2700.0, 1.0), (4500.0, 1.0), (4501.0, 0.4)
 
 def autoscaling(effort: Effort) -> Iterable[str]:
     """Rules of scaling over a short day: nobody, a rise to the full load, a fall to less than half, nobody."""
-    scene = Scene(
-        load_curve(GPU), Habits(), engines=0, users=6000, gateways=2, seconds=9000.0, warm_up_s=0.0
-    )
+    scene = Scene(load_curve(GPU), Habits(), engines=0, users=6000, gateways=2, seconds=9000.0, warm_up_s=0.0)
     usual = Rules(most=8)
     rules = {
         "always 4 engines": replace(usual, fewest=4, most=4),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from freehold.core.policy import read_policy
 from freehold.core.signing import is_pem
-from freehold.serve.config import DeploymentConfig, ProcessEngine
+from freehold.serve.config import DeploymentConfig, VllmEngine
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ConfigFile:
 def config_files(config: DeploymentConfig, path: Path) -> Iterator[ConfigFile]:
     """Those of the config that was read from `path`. Raises ConfigError where its policy cannot be read."""
     for name, model in config.models.items():
-        if isinstance(model.engine, ProcessEngine) and model.engine.chat_template:
+        if isinstance(model.engine, VllmEngine) and model.engine.chat_template:
             template = model.engine.chat_template
             yield ConfigFile(f"models.{name}.engine.chatTemplate", template, template)
     if config.policy is not None:

@@ -10,7 +10,7 @@ from freehold.core.progress import hint
 from freehold.core.settings import Settings
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.cluster.engines_file import EnginesFile
-from freehold.serve.config import DeploymentConfig, ProcessEngine
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.engines.policies import POLICIES
@@ -44,6 +44,10 @@ class Places:
                     self.engines[name] = RemoteEngine(name, model.engine)
                 except ConfigError as error:
                     problems += error.problems
+            elif isinstance(model.engine, RayEngine):
+                problems.append(
+                    f"models.{name}.engine.kind: ray; `freehold serve` runs such an engine, a gateway alone not"
+                )
             else:
                 self._add_service(name, model.engine, config, file, resolve)
         if problems:

@@ -184,6 +184,7 @@ class ServiceEngine:
         self.headers: Mapping[str, str] = {}
         self.leaves = False
         self.provider = "vllm"
+        self.is_spread = False
         self._adapter = adapter
         self._context_tokens = context_tokens
         self._known: ReplicaEngine | None = None

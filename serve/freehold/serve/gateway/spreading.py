@@ -16,6 +16,7 @@ from freehold.serve.engines.replica import Replica, ReplicaEngine
 from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway.accounts import Accounts
 from freehold.serve.gateway.attempt import Attempt
+from freehold.serve.gateway.connection import EngineConnection
 from freehold.serve.gateway.errors import EngineLost, Unavailable
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
@@ -24,6 +25,33 @@ from freehold.serve.gateway.owners import ResponseOwners
 from freehold.serve.gateway.prefix import wish_of
 
 log = logging.getLogger("freehold.gateway")
+
+
+class Course(Protocol):
+    """Whether a request is over with the trouble of one try."""
+
+    def goes_on(self, attempt: Attempt, trouble: FreeholdError) -> bool:
+        """To be called once for each."""
+
+
+class SecondChance:
+    """One more try, where the first one's replica was lost with the request before its first byte."""
+
+    def __init__(self) -> None:
+        self.is_taken = False
+
+    def goes_on(self, attempt: Attempt, trouble: FreeholdError) -> bool:
+        self.is_taken = attempt.is_asked and isinstance(trouble, EngineLost) and not attempt.exchange.is_cut_off
+        return self.is_taken
+
+
+def spreader_trouble(engine: Engine, answer: EngineConnection) -> FreeholdError | None:
+    """What Ray Serve says for itself, in plain text: no vLLM has seen the request, or one was lost with it."""
+    if answer.status < 400 or not answer.fields.get(b"content-type", b"").startswith(b"text/plain"):
+        return None
+    if answer.status == 500:
+        return EngineLost(f"The engine of '{engine.name}' was lost before it answered", why="its replica ended")
+    return Unavailable(f"The model '{engine.name}' is not ready", why=f"Ray Serve answers {answer.status}")
 
 
 class Tour:
@@ -63,7 +91,7 @@ class Try(Protocol):
     """The relay's attempt at one engine."""
 
     async def __call__(
-        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Tour | None = None
+        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Course | None = None
     ) -> FreeholdError | None: ...
 
 

@@ -89,7 +89,9 @@ class PrefixAffinity(Policy):
 
     def limit(self, wish: Wish) -> float:
         """The most tokens in flight at a place that the request may go to, its own among them."""
-        return self._numbers.most * (self.tokens + wish.tokens) / len(self.ring.names) + self._numbers.slack * wish.tokens
+        return (
+            self._numbers.most * (self.tokens + wish.tokens) / len(self.ring.names) + self._numbers.slack * wish.tokens
+        )
 
     def _key(self, prompt: int, wish: Wish) -> int:
         """Where on the ring the request belongs. It counts for the shares."""
