@@ -19,7 +19,7 @@ def _packages(folder: Path, torchvision: str, torch: str) -> Path:
     (folder / "torchvision" / "__init__.py").write_text("from . import extension\nfrom . import described\n")
     (folder / "torchvision" / "extension.py").write_text("")
     (folder / "torchvision" / "described.py").write_text(
-        "import torch\n\n\n@torch.library.register_fake('torchvision::nms')\ndef nms(dets, scores, t):\n    return dets\n"
+        "import torch\n\n\n@torch.library.register_fake('torchvision::nms')\ndef nms(a, b, c):\n    return a\n"
     )
     return folder
 
@@ -50,11 +50,15 @@ def test_the_import_fails_without_and_goes_through_with_it(tmp_path: Path) -> No
 
 
 def _import(folder: Path) -> "subprocess.CompletedProcess[str]":
-    """In a Python that reads the folder's `.pth` files, as it reads those of its own environment."""
-    (folder / "torch" / "version.py").unlink(missing_ok=True)
-    (folder / "torch").rmdir() if (folder / "torch").exists() else None
+    """In a Python that reads the folder's `.pth` files, and has nothing from those of its own environment."""
+    (folder / "torch").rename(folder / "not-torch")  # the real one is imported
     script = (
-        f"import site, sys; site.addsitedir({str(folder)!r}); early = 'torch' in sys.modules; import torchvision, torch;"
-        "torch.ops.torchvision.nms; print('declared, and not before' if not early else 'torch was imported early')"
+        f"import site, sys; sys.modules.pop({MODULE!r}, None); sys.path.insert(0, {str(folder)!r})\n"
+        "sys.meta_path = [each for each in sys.meta_path if type(each).__name__ != 'Declaring']\n"
+        f"site.addsitedir({str(folder)!r}); early = 'torch' in sys.modules\n"
+        "import torchvision, torch; torch.ops.torchvision.nms\n"
+        "print('torch was imported early' if early else 'declared, and not before')"
     )
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    (folder / "not-torch").rename(folder / "torch")
+    return ended

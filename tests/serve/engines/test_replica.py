@@ -87,10 +87,8 @@ def test_the_least_busy_take_turns(in_flight: tuple[int, ...], turns: str) -> No
 
 def test_each_replica_works_on_time_of_its_own_and_its_adapters_on_the_same() -> None:
     accounts = Accounts(NOTHING, GatewayMetrics({}), cast(Any, None))
-    exchange, job = (
-        cast(Any, SimpleNamespace(started=0.0, span=None, delegation=None)),
-        cast(Any, SimpleNamespace(request_id="r")),
-    )
+    exchange = cast(Any, SimpleNamespace(started=0.0, span=None, delegation=None))
+    job = cast(Any, SimpleNamespace(request_id="r"))
     one, two = _replica("http://10.0.0.1:8000"), _replica("http://10.0.0.2:8000")
     times = [
         accounts.begin(replica.engines[name], job, exchange).time

@@ -17,6 +17,7 @@ import msgspec
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.replica import Replica, ReplicaEngine, ReplicaStatus, least_busy
+from freehold.serve.senses import Senses
 
 log = logging.getLogger("freehold.gateway")
 
@@ -272,6 +273,11 @@ class ServiceEngine:
     def abilities(self) -> frozenset[str] | None:
         lead = self._lead
         return None if lead is None else lead.abilities
+
+    @property
+    def senses(self) -> Senses | None:
+        lead = self._lead
+        return None if lead is None else lead.senses
 
     @property
     def adapter(self) -> AdapterStatus | None:
