@@ -15,9 +15,9 @@ from freehold.serve.senses.sounds import Sound
 _DATA = Path(__file__).with_name("rules.yaml")
 _PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json")
 _HINTS = {
-    Modality.IMAGE: ("vision", "visual", "image", "img"),
-    Modality.AUDIO: ("audio", "speech", "sound", "mel_bins", "whisper"),
-    Modality.VIDEO: ("video", "vision", "visual"),
+    Modality.IMAGE: frozenset({"vision", "visual", "image", "images", "img"}),
+    Modality.AUDIO: frozenset({"audio", "speech", "sound", "mel", "whisper"}),
+    Modality.VIDEO: frozenset({"video", "vision", "visual"}),
 }
 """Words in the names of keys of `config.json` (or `params.json`) where a model has that sense."""
 _KWARGS = "--mm-processor-kwargs"
@@ -106,9 +106,9 @@ def _is_of(rule: Mapping[str, Any], kinds: list[str]) -> bool:
     return any(kind in rule["models"] for kind in kinds)
 
 
-def _mentions(files: Files, words: tuple[str, ...]) -> bool:
-    keys = [*_keys(files["config"]), *_keys(files["params"])]
-    return any(word in key for key in keys for word in words)
+def _mentions(files: Files, words: frozenset[str]) -> bool:
+    keys = (*_keys(files["config"]), *_keys(files["params"]))
+    return any(not words.isdisjoint(key.split("_")) for key in keys)
 
 
 def _keys(document: Mapping[str, Any]) -> Iterator[str]:
