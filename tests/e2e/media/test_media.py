@@ -150,9 +150,11 @@ def clients(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Clients]
             FOUND[name]["start"] = ended.group(1)
             pytest.skip(f"the engine did not start: {ended.group(1)}")
         url = serving.until(r"Gateway on (http://\S+)").group(1)
-        with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as openai:
-            with Anthropic(base_url=url, api_key="none", max_retries=0) as claude:
-                yield Clients("model", openai, claude, senses, FOUND[name])
+        with (
+            OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as openai,
+            Anthropic(base_url=url, api_key="none", max_retries=0) as claude,
+        ):
+            yield Clients("model", openai, claude, senses, FOUND[name])
 
 
 def test_a_model_answers_to_what_it_takes(clients: Clients, request: pytest.FixtureRequest) -> None:

@@ -94,6 +94,7 @@ def _kinds(files: Files) -> Iterator[str]:
     """Names by which rules may know the model."""
     if isinstance(kind := files["config"].get("model_type"), str):
         yield kind
+    yield from (name for name in files["config"].get("architectures") or () if isinstance(name, str))
     if "vision_encoder" in files["params"]:
         yield "mistral-params"
     if "audio_encoder" in json.dumps(files["params"]):
