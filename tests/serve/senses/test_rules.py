@@ -63,6 +63,19 @@ def test_patches_are_counted_as_the_processor_counts_them(
         assert rule.tokens(width, height) <= rule.most, (width, height)
 
 
+def test_what_is_fitted_is_equal_until_it_is_shrunk(tmp_path: Path) -> None:
+    made = processor("glm5_next.image_processing_pil_glm5_next", "Glm5NextImageProcessorPil")
+    for most in (64, 8000):
+        options = {"min_image_tokens": 16, "max_image_tokens": most}
+        config = {"model_type": "glm5_next", "vision_config": {}}
+        rule = senses_of(tmp_path, config=config, preprocessor_config=options).image
+        assert rule is not None
+        for width, height in SIZES:
+            told = made(**options).get_number_of_image_patches(height, width, {}) // 4 + 2
+            assert told <= rule.tokens(width, height) <= rule.most, (width, height)
+            assert told == rule.tokens(width, height) or told > 0.5 * rule.most, (width, height)
+
+
 @pytest.mark.parametrize("longest", [112, 1024, 1540])
 @pytest.mark.parametrize("merge", [1, 2])
 def test_rows_are_counted_as_the_processor_counts_them(tmp_path: Path, longest: int, merge: int) -> None:

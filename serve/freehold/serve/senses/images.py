@@ -58,6 +58,33 @@ class Patches(msgspec.Struct, frozen=True, tag="patches"):
         return max(largest, strip, smallest + math.isqrt(MAX_ASPECT * smallest) + 2) + self.around
 
 
+class Fitted(msgspec.Struct, frozen=True, tag="fitted"):
+    """Padded to whole squares, and shrunk until so many fit: GLM-5.
+
+    `smart_resize` of transformers' `models/glm5_next/image_processing_pil_glm5_next.py`; what has to be shrunk counts as
+    the most that fit, of which a search over heights finds nearly all.
+    """
+
+    unit: int
+    min_tokens: int
+    max_tokens: int
+    around: int = 2
+
+    def tokens(self, width: int, height: int) -> int:
+        """Of an image of this size."""
+        squares = math.ceil(width / self.unit) * math.ceil(height / self.unit)
+        if squares < self.min_tokens:
+            stretch = math.sqrt(self.min_tokens * self.unit**2 / (width * height))
+            sides = (max(1, math.ceil(side * stretch)) for side in (width, height))
+            squares = math.prod(math.ceil(side / self.unit) for side in sides)
+        return min(squares, self.max_tokens) + self.around
+
+    @property
+    def most(self) -> int:
+        """Of any image."""
+        return self.max_tokens + self.around
+
+
 class Rows(msgspec.Struct, frozen=True, tag="rows"):
     """Shrunk to a longest side, then cut into rows of squares, each with a token at its end: Pixtral, Mistral 3.
 
@@ -98,4 +125,4 @@ class Fixed(msgspec.Struct, frozen=True, tag="fixed"):
         return self.count
 
 
-ImageRule = Patches | Rows | Fixed
+ImageRule = Patches | Fitted | Rows | Fixed

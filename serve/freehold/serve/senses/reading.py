@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from freehold.serve.senses.images import Fixed, ImageRule, Patches, Rows
+from freehold.serve.senses.images import Fitted, Fixed, ImageRule, Patches, Rows
 from freehold.serve.senses.senses import Modality, Senses
 from freehold.serve.senses.sounds import Sound
 
@@ -126,6 +126,8 @@ def _image_rule(rule: Mapping[str, Any], files: Files) -> ImageRule:
         unit = number["patch"] * number["merge"]
         bounds = (number["min_pixels"], number["max_pixels"])
         return Patches(unit, *bounds, number.get("frames", 1), rule.get("grows", False))
+    if rule["rule"] == "fitted":
+        return Fitted(number["patch"] * number["merge"] * number["expand"], number["min_tokens"], number["max_tokens"])
     if rule["rule"] == "rows":
         return Rows(number["patch"] * number["merge"], number["longest_edge"], rule.get("rounds", False))
     if rule["rule"] == "tiles":  # each tile is followed by a separator, and the whole stands between two marks
