@@ -27,7 +27,7 @@ from freehold.serve.files.api import files_pages
 from freehold.serve.files.purposes import rules_of
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.ledger import Ledger, Pricing
-from freehold.serve.gateway.media import MediaInliner
+from freehold.serve.gateway.media import MediaInliner, Weighing
 from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.sessions import SessionRing
@@ -95,6 +95,7 @@ async def governance(
         stack.push_async_callback(ledger.close)
         recorder = _recorder(config, settings, stack)
         media = MediaInliner(config.gateway.media)
+        weighing = Weighing(config.gateway.media)
         stack.push_async_callback(media.close)
         tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
         if tracer is not None:
@@ -109,6 +110,7 @@ async def governance(
             ledger=ledger,
             pricing=pricing,
             media=media,
+            weighing=weighing,
             recorder=recorder,
             tracer=tracer,
             pages=(

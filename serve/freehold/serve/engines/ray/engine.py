@@ -28,6 +28,7 @@ from freehold.serve.engines.ray.orders import DRIVER, Orders, slug_of, worker_re
 from freehold.serve.engines.ray.replica import RayReplica
 from freehold.serve.engines.supervised import EndedError, Supervised
 from freehold.serve.engines.vllm import quantizes_online
+from freehold.serve.senses import read_senses
 
 POLL_S = 0.1
 SILENT_LIMIT_S = 30.0
@@ -62,6 +63,7 @@ class RayEngine(Supervised):
         self.can_abort = has_abort(runtime.version) and config.most_replicas == 1
         abilities = engine_abilities(config, chat_template_text(artifact, config))
         self.abilities: frozenset[str] | None = abilities - ({RESPONSE_STORE} if config.most_replicas > 1 else set())
+        self.senses = read_senses(artifact.path, config.extra_args)
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.artifact_id = artifact.id
