@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fixtures.models import add_artifact, hub_source
 
-from freehold.core.errors import ConfigError
+from freehold.core.errors import ConfigError, NotFoundError
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.config import DeploymentConfig, ProcessEngine
@@ -82,3 +82,23 @@ def test_a_route_of_the_models_own_name_is_refused(store: Store, settings: Setti
     add_artifact(store, "ours", FILES)
     with pytest.raises(ConfigError, match="routes"):
         deployed("ours", settings, routes=("ours",))
+
+
+def test_an_adapter_is_served_with_its_base(store: Store, settings: Settings) -> None:
+    base = add_artifact(store, "ours", FILES, source=hub_source("Qwen/Qwen3-32B", COMMIT))
+    adapter = add_artifact(store, "support", {"adapter.json": b"{}"}, kind="adapter", parents=(base.id,))
+    config = deployed("support", settings, routes=("gpt-4o-mini",), accept_parity=True)
+    (served,) = config.models.values()
+    assert (list(config.models), served.artifact, served.accept) == (["ours"], base.id, ("parity",))
+    assert served.adapters is not None
+    assert {name: (each.artifact, each.accept) for name, each in served.adapters.items()} == {
+        "support": (adapter.id, ("parity",))
+    }
+    assert config.routes["gpt-4o-mini"].targets == {"support": 1}
+    assert isinstance(served.engine, ProcessEngine) and served.engine.tool_call_parser == "hermes"
+
+
+def test_an_adapter_whose_base_is_gone_says_which(store: Store, settings: Settings) -> None:
+    add_artifact(store, "support", {"adapter.json": b"{}"}, kind="adapter", parents=("ours-0123456789ab",))
+    with pytest.raises(NotFoundError, match="it was trained on ours-0123456789ab"):
+        deployed("support", settings)

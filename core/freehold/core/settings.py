@@ -63,6 +63,9 @@ class Settings:
     def with_offline(self, offline: bool) -> "Settings":
         return replace(self, offline=self.offline or offline)
 
+    def with_home(self, home: Path) -> "Settings":
+        return replace(self, home=home)
+
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. Raises ConfigError on a value that is neither true nor false."""
