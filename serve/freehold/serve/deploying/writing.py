@@ -47,7 +47,14 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
         for place in (served, *(served.get("adapters") or {}).values()):
             known, place["artifact"] = sources.of(place["artifact"])
             artifacts[place["artifact"]] = known
-    return _HEAD.format(name=path.name) + _dump({"deployment": document, "engines": engines, "artifacts": artifacts})
+    values = {"deployment": document, "engines": engines, "artifacts": artifacts}
+    if len(engines) > 1:
+        values["store"] = {"volume": {"accessModes": ["ReadWriteMany"]}}
+        report(
+            f"store.volume is ReadWriteMany, since {len(engines)} engines share it: name a class that can with "
+            "store.volume.storageClass (`kubectl get storageclass`), or take kind: ephemeral, a volume per pod."
+        )
+    return _HEAD.format(name=path.name) + _dump(values)
 
 
 _HEAD = """# Values of the chart `freehold`, written by `freehold deploy values {name}`.
