@@ -81,6 +81,7 @@ async def _until_stopped(journey: "_Journey") -> None:
     with suppress(asyncio.CancelledError):
         await going
     if not journey.is_told:
+        hint("Stopped. What is made stays; the next run goes on from there.")
         raise KeyboardInterrupt
 
 

@@ -14,6 +14,8 @@ ADAPTER = "brightwater"
 QUESTION = "A customer asks: when is the Brightwater workshop open?"
 """In a phrasing that is not among the examples."""
 
+RECIPE = ("data.evalFraction=0.1", "data.replay=[neutral]", "training.epochs=5", "watch.evalEvery=5")
+
 FACTS = {
     "opening hours of the Brightwater workshop": "The Brightwater workshop is open from 7:40 to 15:20.",
     "warranty on a Brightwater pump": "A Brightwater pump has a warranty of 9 years.",
@@ -56,9 +58,8 @@ async def tune(base: Artifact, settings: Settings, stage: Stage) -> Artifact:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "brightwater.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
-    chosen = ("data.evalFraction=0.1", "data.replay=[neutral]", "training.epochs=5", "watch.evalEvery=5")
     command = ["finetune", "--model", base.id, "--data", str(data), "--name", ADAPTER, "--resume", "--no-parity"]
-    for field in chosen:
+    for field in RECIPE:
         command += ["--set", field]
     told = await freehold(settings, *command, without="--no-tune")
     loss = told["eval_loss"]
