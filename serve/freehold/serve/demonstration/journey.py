@@ -58,6 +58,7 @@ def demonstrate(settings: Settings, wishes: Wishes) -> None:
     """
     import uvloop
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a pull that is stopped clears up
     stages = Stages(wishes.stages)
     with stages.stage("plan") as stage:
         plan_here(MODEL, 1 + wishes.quantizes, settings, stage)
@@ -81,7 +82,7 @@ async def _until_stopped(journey: "_Journey") -> None:
     with suppress(asyncio.CancelledError):
         await going
     if not journey.is_told:
-        hint("Stopped. What is made stays; the next run goes on from there.")
+        hint("Stopped before the end.")
         raise KeyboardInterrupt
 
 
