@@ -30,8 +30,8 @@ from freehold.serve.engines.supervised import EndedError, Supervised
 from freehold.serve.engines.vllm import quantizes_online
 
 POLL_S = 0.1
-SILENT_LIMIT_S = 30.0
-"""The driver tells something twice a second."""
+SILENT_LIMIT_S = 120.0
+"""The driver tells something twice a second. One that is only slow must not cost the replicas."""
 
 
 class RayEngine(Supervised):
@@ -138,6 +138,9 @@ class RayEngine(Supervised):
             if not is_let_in:
                 self.replicas.pop(hello.url, None)
                 await replica.stop()
+        if refusal and replica.is_lost:  # that is no verdict: Serve starts another
+            self._report(f"{self.name}: a replica was lost: {refusal}")
+            return refusal
         if refusal:
             return self._refuse(refusal)
         self.context_tokens = replica.engine.context_tokens
@@ -212,10 +215,10 @@ class RayEngine(Supervised):
             await self._look(child)
             told = self._told
             if self._refusal:
-                raise EndedError(Diagnosis(self._refusal, _REFUSED_REMEDY, is_final=True))
+                raise EndedError(Diagnosis(self._refusal, _REFUSED_REMEDY, is_final=not self._was_ready))
             if told is not None:
                 self._set(EngineState.PROBING if self.replicas else EngineState.STARTING, _progress(told))
-                if told.running:
+                if told.running and self.running_replicas():
                     self.base_url = told.url
                     self._was_ready = True
                     self._set(EngineState.READY, "")

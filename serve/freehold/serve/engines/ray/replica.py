@@ -61,6 +61,11 @@ class RayReplica:
         """It was there, and is not any more: what Serve starts in its place asks at the gate again."""
         return self.engine.life > 0 and not self.engine.is_there
 
+    @property
+    def is_lost(self) -> bool:
+        """It does not answer, or not any more."""
+        return self.is_gone or not self.engine.is_there
+
     def adapter(self, name: str) -> AdapterEngine | None:
         """One of its adapters, however that stands."""
         found = self.engines.get(name)
@@ -74,7 +79,7 @@ class RayReplica:
                 return self.engine.detail
             if self.is_gone:
                 return "it ended while it was proven"
-            if not self.engine.is_there and asyncio.get_running_loop().time() > deadline:
+            if self.is_lost and asyncio.get_running_loop().time() > deadline:
                 return f"{self.url} does not answer"
             if self.engine.state is EngineState.READY and self._has_settled():
                 return ""
