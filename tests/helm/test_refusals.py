@@ -55,6 +55,16 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "qwen3-8b",
     ),
     "tuning": (with_model(deployment={"tuning": {"models": ["qwen3-8b"]}}), "deployment.tuning", "jobs"),
+    "a policy by its file": (
+        with_model(deployment={"policy": "policy.yaml"}),
+        "deployment.policy names a file, which no pod has",
+        "Write its rules under `policy`",
+    ),
+    "a key by its file": (
+        with_model(policy={"signatures": {"keys": ["site.pub"]}}),
+        'policy.signatures.keys: "site.pub" is a file, which no pod has',
+        "Write the PEM text itself",
+    ),
     "workers of a gateway": (
         with_model(deployment={"gateway": {"workers": 2}}),
         "deployment.gateway.workers: a gateway in a cluster is one process",

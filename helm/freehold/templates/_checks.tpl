@@ -14,6 +14,7 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 {{- include "freehold.checks.secrets" . -}}
 {{- include "freehold.checks.store" . -}}
 {{- include "freehold.checks.airGap" . -}}
+{{- include "freehold.checks.policy" . -}}
 {{- include "freehold.checks.apis" . -}}
 {{- range $model, $served := include "freehold.models" . | fromJson -}}
 {{- $settings := include "freehold.engine.settings" (dict "root" $ "model" $model) | fromJson -}}
@@ -50,6 +51,25 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 {{- include "freehold.refuse" (dict
   "problem" (printf "%s was set to null." $path)
   "fix" "Leave it out to keep its defaults, or set keys in it.") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A file of somebody's machine is in no pod. */}}
+{{- define "freehold.checks.policy" -}}
+{{- if (get (include "freehold.effective" . | fromJson) "deployment").policy -}}
+{{- include "freehold.refuse" (dict
+  "problem" "deployment.policy names a file, which no pod has."
+  "fix" "Write its rules under `policy`, beside `deployment`.") -}}
+{{- end -}}
+{{- $signatures := (.Values.policy | default dict).signatures | default dict -}}
+{{- range $kind := list "keys" "certificates" -}}
+{{- range $given := get $signatures $kind | default list -}}
+{{- if not (contains "-----BEGIN" $given) -}}
+{{- include "freehold.refuse" (dict
+  "problem" (printf "policy.signatures.%s: %q is a file, which no pod has." $kind $given)
+  "fix" "Write the PEM text itself, as a block (`- |`).") -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -36,6 +36,9 @@ SECTIONS = (
     ("batches", config.BatchesConfig),
     ("gateway", config.GatewayConfig),
     ("gateway.media", config.MediaConfig),
+    ("gateway.console", config.ConsoleConfig),
+    ("gateway.console.oidc", config.OidcConfig),
+    ("gateway.console.oidc.roles", config.OidcRoles),
 )
 
 HEADING = """# Configuration

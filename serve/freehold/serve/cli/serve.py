@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from freehold.core.cli.options import OfflineOption, examples
+from freehold.core.errors import UserError
 
 app = typer.Typer()
 
@@ -39,6 +40,10 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Check the config and everything it names, then exit.")
     ] = False,
+    rehearsal: Annotated[
+        bool,
+        typer.Option("--rehearsal", help="On loopback, to be evaluated: no policy asks for evaluations yet."),
+    ] = False,
     offline: OfflineOption = False,
 ) -> None:
     """Start engines and put the gateway in front of them.
@@ -50,8 +55,8 @@ def serve(
     from freehold.serve.deployment import from_file, from_model
     from freehold.serve.running import check_deployment, run_deployment
 
-    settings = load_settings().with_offline(offline)
-    gateway: dict[str, Any] = {"host": host, "port": port, "workers": workers}
+    settings = load_settings().with_offline(offline).with_rehearsal(rehearsal)
+    gateway: dict[str, Any] = {"host": _loopback(host) if rehearsal else host, "port": port, "workers": workers}
     model: dict[str, Any] = {"name": name, "dtype": dtype, "max_model_len": max_model_len}
     accepted: dict[str, Any] = {"accept_parity": accept_parity, "accept_quality": accept_quality}
     if Path(target).suffix in (".yaml", ".yml"):
@@ -63,3 +68,14 @@ def serve(
         print(f"{target}: {len(config.models)} model(s), no problems")
         return
     run_deployment(config, settings)
+
+
+def _loopback(host: str | None) -> str:
+    """The address of a rehearsal. Raises UserError for one that others can reach."""
+    if host not in (None, "127.0.0.1", "::1", "localhost"):
+        raise UserError(
+            f"--rehearsal with --host {host}",
+            why="what is not evaluated yet is reached from this machine alone",
+            next_step="Leave --host out.",
+        )
+    return host or "127.0.0.1"

@@ -13,6 +13,7 @@ from freehold.serve.cluster.engines_file import EnginesFile
 from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.policies import POLICIES
 from freehold.serve.engines.remote import RemoteEngine
 from freehold.serve.engines.service import Resolve, Service, ServiceEngine, resolve
 from freehold.serve.engines.upstream import build_upstreams
@@ -64,6 +65,7 @@ class Places:
             attendant_port=place.attendant_port,
             hold_s=place.hold_s,
             most_held=place.max_held,
+            policy=POLICIES[config.gateway.spreading](),
             resolve=resolve,
         )
         self._services.append(service)

@@ -5,6 +5,7 @@ snake_case in Python, camelCase in YAML; unknown keys are errors that name their
 
 from freehold.serve.config.base import ConfigModel, SecretRef
 from freehold.serve.config.batches import BatchesConfig
+from freehold.serve.config.console import ConsoleConfig, OidcConfig, OidcRoles
 from freehold.serve.config.contemplation import Contemplate
 from freehold.serve.config.deployment import DeploymentConfig, load_config, parse_config
 from freehold.serve.config.gateway import GatewayConfig, MediaConfig
@@ -29,12 +30,15 @@ __all__ = [
     "BatchesConfig",
     "Canary",
     "ConfigModel",
+    "ConsoleConfig",
     "Contemplate",
     "Cost",
     "DeploymentConfig",
     "EngineConfig",
     "GatewayConfig",
     "MediaConfig",
+    "OidcConfig",
+    "OidcRoles",
     "ProcessEngine",
     "RayEngine",
     "Record",

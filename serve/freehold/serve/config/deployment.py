@@ -26,6 +26,8 @@ class DeploymentConfig(ConfigModel):
     """Fine-tuning through the API; without it there is none."""
     batches: BatchesConfig | None = None
     """Offline inference through the API; without it there is none."""
+    policy: Path | None = None
+    """A `policy.yaml` that holds for this deployment, beside the one of the machine; relative to this file."""
 
     @property
     def adapters(self) -> dict[str, str]:
@@ -36,7 +38,10 @@ class DeploymentConfig(ConfigModel):
 def load_config(path: Path) -> DeploymentConfig:
     """Read `freehold.yaml`. Raises ConfigError with every problem at once, each with its path in the file."""
     data = read_yaml(path, "Write one (docs/configuration.md), or run `freehold serve MODEL`.")
-    return parse_config(data, str(path))
+    config = parse_config(data, str(path))
+    if config.policy is None:
+        return config
+    return config.model_copy(update={"policy": path.absolute().parent / config.policy.expanduser()})
 
 
 def parse_config(data: Any, origin: str) -> DeploymentConfig:

@@ -14,6 +14,7 @@ from pydantic import ValidationError as PydanticError
 
 from freehold.core.errors import ConfigError
 from freehold.core.hub.lockfile import LockContent
+from freehold.core.policy import parse_policy
 from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine, parse_config
 from freehold.serve.config.base import problem_of, read_yaml
 from freehold.serve.deploying.chart import Chart
@@ -67,6 +68,27 @@ def _misfits(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
     yield from _of_engines(values, config)
     yield from _of_artifacts(values, config)
     yield from _of_gateway(values, config)
+    yield from _of_policy(values, config)
+
+
+def _of_policy(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
+    if config.policy is not None:
+        yield f"deployment.policy: no pod has the file {config.policy}; write its rules under policy"
+    if not values.get("policy"):
+        return
+    signatures = values["policy"].get("signatures") or {}
+    files = [
+        f"policy.signatures.{kind}.{index}: no pod has the file {given}; write the PEM text itself"
+        for kind in ("keys", "certificates")
+        for index, given in enumerate(signatures.get(kind) or ())
+        if "-----BEGIN" not in given
+    ]
+    yield from files
+    if not files:
+        try:
+            parse_policy(values["policy"], "policy", Path())
+        except ConfigError as error:
+            yield from (f"policy.{problem}" for problem in error.problems)
 
 
 def _of_engines(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:

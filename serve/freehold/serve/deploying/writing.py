@@ -15,6 +15,7 @@ from freehold.core.hub.huggingface import KIND as HUB
 from freehold.core.hub.lockfile import LockContent, LockedModel, read_lock
 from freehold.core.hub.path import KIND as PATH
 from freehold.core.hub.sources import open_request
+from freehold.core.policy import find_policies, read_policy
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, SourceRecord, Store
 from freehold.serve.config import DeploymentConfig, RayEngine, VllmEngine, parse_config
@@ -35,6 +36,7 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
     """values.yaml. `report` is told what was left out and what is still to be filled in. Raises ConfigError."""
     document = read_yaml(path, "Write one (docs/configuration.md).")
     config = parse_config(document, str(path))
+    policy = _policy(document, path, config, settings, report)
     _leave_out(document, config, report)
     sources = _Sources(Store(settings.store_root), read_lock(lock), settings, report)
     engines: dict[str, Any] = {}
@@ -51,13 +53,29 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
         for place in (served, *(served.get("adapters") or {}).values()):
             known, place["artifact"] = sources.of(place["artifact"])
             artifacts[place["artifact"]] = known
-    return _HEAD.format(name=path.name) + _dump({"deployment": document, "engines": engines, "artifacts": artifacts})
+    values = {"deployment": document, **policy, "engines": engines, "artifacts": artifacts}
+    return _HEAD.format(name=path.name) + _dump(values)
 
 
 _HEAD = """# Values of the chart `freehold`, written by `freehold deploy values {name}`.
 # `deployment` is that file; `engines` is what Kubernetes needs to run each model, `artifacts` where each comes from.
 # Look through it, then: freehold deploy check values.yaml && helm install models helm/freehold -f values.yaml
 """
+
+
+def _policy(
+    document: dict[str, Any], path: Path, config: DeploymentConfig, settings: Settings, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """The deployment's policy as a key of the chart, its keys and certificates as text; empty where there is none."""
+    if find_policies(settings):
+        report("The policy of this machine was left out: what is to hold in the cluster stands under `policy`.")
+    if config.policy is None:
+        return {}
+    del document["policy"]
+    policy = read_policy(path.absolute().parent / config.policy.expanduser()).policy
+    if policy.signatures is not None:
+        policy = policy.model_copy(update={"signatures": policy.signatures.with_texts()})
+    return {"policy": policy.model_dump(mode="json", by_alias=True, exclude_unset=True)}
 
 
 def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Callable[[str], None]) -> None:

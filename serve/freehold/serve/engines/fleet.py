@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from freehold.core.environment.gpu import has_nvidia_gpu
-from freehold.core.errors import ConfigError, FreeholdError
+from freehold.core.errors import ConfigError, FreeholdError, PolicyError
+from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
@@ -16,6 +17,7 @@ from freehold.serve.config import RayEngine as RayConfig
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.environments import engine_version, resolve_engine_python
+from freehold.serve.engines.permission import Permissions, require_whole
 from freehold.serve.engines.process import EngineRuntime
 from freehold.serve.engines.process import ProcessEngine as ProcessRunner
 from freehold.serve.engines.promotion import require_gates
@@ -57,56 +59,89 @@ class Fleet:
 def build_fleet(
     config: DeploymentConfig, settings: Settings, store: Store, report: Callable[[str], None] = print
 ) -> Fleet:
-    """Engines for every model. Raises ConfigError with every missing artifact, environment and secret at once."""
+    """Engines for every model.
+
+    Raises ConfigError with every missing artifact, environment and secret at once, PolicyError with everything that a
+    policy forbids where that is all.
+    """
+    permissions = Permissions(policies_here(settings, config.policy), store)
     problems: list[str] = []
     engines: dict[str, Engine] = {}
     hosts: dict[str, AdapterPlace] = {}
     with ExitStack() as held:
         for name, model in config.models.items():
             try:
-                engine = engines[name] = _build(name, model, settings, store, held, report)
+                engine = engines[name] = _build(name, model, settings, store, held, report, permissions)
                 if isinstance(engine, ProcessRunner | RayRunner) and model.adapters is not None:
-                    problems += _adapter_problems(engine, model.adapters, store)
-                    hosts[name] = _adapter_place(engine, store, engines, report)
+                    problems += _adapter_problems(engine, model.adapters, store, permissions)
+                    hosts[name] = _adapter_place(engine, store, engines, report, permissions)
             except FreeholdError as error:
                 problems += (
                     error.problems if isinstance(error, ConfigError) else [f"models.{name}: {error}. {error.next_step}"]
                 )
         if problems:
-            raise ConfigError("The deployment cannot be served", problems)
+            raise ConfigError("The deployment cannot be served", problems + permissions.lines)
+        permissions.refuse()
         for name, host in hosts.items():
             host.want(configured_adapters(config, name))
         return Fleet(engines, hosts, held.pop_all())
 
 
 def _adapter_place(
-    engine: ProcessRunner | RayRunner, store: Store, engines: dict[str, Engine], report: Callable[[str], None]
+    engine: ProcessRunner | RayRunner,
+    store: Store,
+    engines: dict[str, Engine],
+    report: Callable[[str], None],
+    permissions: Permissions,
 ) -> AdapterPlace:
     if isinstance(engine, RayRunner):
         return RayAdapters(engine, engines)
-    return AdapterHost(engine, store, engines, report)
+    return AdapterHost(engine, store, engines, report, permissions.policies)
 
 
 def _adapter_problems(
-    engine: ProcessRunner | RayRunner, adapters: Mapping[str, ServedAdapter], store: Store
+    engine: ProcessRunner | RayRunner,
+    adapters: Mapping[str, ServedAdapter],
+    store: Store,
+    permissions: Permissions,
 ) -> list[str]:
     assert engine.max_lora_rank is not None, "it was started for adapters"
     problems = []
     for name, adapter in adapters.items():
         try:
-            admit(store, engine.artifact, adapter.artifact, accept=adapter.accept, max_rank=engine.max_lora_rank)
+            admit(
+                store,
+                engine.artifact,
+                adapter.artifact,
+                accept=adapter.accept,
+                max_rank=engine.max_lora_rank,
+                policies=permissions.policies,
+            )
+        except PolicyError as error:
+            permissions.add(f"models.{engine.name}.adapters.{name}", error)
         except FreeholdError as error:
             problems.append(f"models.{engine.name}.adapters.{name}: {error}. {error.next_step}".rstrip())
     return problems
 
 
 def _build(
-    name: str, model: ServedModel, settings: Settings, store: Store, held: ExitStack, report: Callable[[str], None]
+    name: str,
+    model: ServedModel,
+    settings: Settings,
+    store: Store,
+    held: ExitStack,
+    report: Callable[[str], None],
+    permissions: Permissions,
 ) -> Engine:
     if isinstance(model.engine, RemoteConfig):
+        if permissions.policies:
+            report(f"models.{name}: a remote engine; what it runs is not known here, so no policy was asked")
         return RemoteRunner(name, model.engine)
     assert model.artifact is not None, "the config refuses an engine of ours without an artifact"
     artifact = store.get(model.artifact)
+    permissions.ask(name, model, artifact)
+    if permissions.policies.ask_for_signatures:  # a signature is of what the lineage says: is that what is there?
+        require_whole(store, artifact)
     require_gates(store, artifact, model.accept, model.requires)
     check_files(name, model.engine)
     runtime = _runtime(name, model.engine, settings)

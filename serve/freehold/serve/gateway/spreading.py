@@ -11,6 +11,7 @@ from typing import Protocol
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.policies import Wish
 from freehold.serve.engines.replica import Replica, ReplicaEngine
 from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway.accounts import Accounts
@@ -21,6 +22,7 @@ from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.owners import ResponseOwners
+from freehold.serve.gateway.prefix import wish_of
 
 log = logging.getLogger("freehold.gateway")
 
@@ -55,11 +57,12 @@ def spreader_trouble(engine: Engine, answer: EngineConnection) -> FreeholdError 
 class Tour:
     """One request's way through the replicas of a model."""
 
-    def __init__(self, service: ServiceEngine, *, may_wait: bool) -> None:
+    def __init__(self, service: ServiceEngine, wish: Wish, *, may_wait: bool) -> None:
         self.next: ReplicaEngine | None = None
         """Who is asked next; None where the request waits."""
         self.is_over = False
         self._service = service
+        self._wish = wish
         self._may_wait = may_wait
         self._tried: list[Replica] = []
         self._was_lost = False
@@ -75,11 +78,11 @@ class Tour:
             if not isinstance(trouble, EngineLost) or self._was_lost:
                 return False
             self._was_lost = True
-            self.next = self._service.choose(self._tried)
+            self.next = self._service.choose(self._wish, self._tried)
             self.is_over = self.next is None
         elif isinstance(trouble, Unavailable):
             self._service.service.lose(engine.replica, str(trouble))
-            self.next = self._service.choose(self._tried)
+            self.next = self._service.choose(self._wish, self._tried)
             self.is_over = self.next is None and (self._was_lost or not self._may_wait)
         return not self.is_over
 
@@ -109,23 +112,25 @@ class Spreading:
         Only the plan's last engine is waited for: before it, the next one is at hand.
         """
         deadline = asyncio.get_running_loop().time() + service.service.hold_s
-        tour = Tour(service, may_wait=is_last and service.is_held)
-        engine = self._holder(service, job) or service.choose()
+        wish = wish_of(job.request, service.name if service.is_adapter else None)
+        tour = Tour(service, wish, may_wait=is_last and service.is_held)
+        engine = self._holder(service, job) or service.choose(wish)
         while True:
             if engine is None:
                 try:
-                    engine = await self._wait(service, deadline, may_wait=is_last and service.is_held)
+                    engine = await self._wait(service, wish, deadline, may_wait=is_last and service.is_held)
                 except Unavailable as refusal:
                     self._give_up(service, job, exchange, refusal.http_status, is_last=is_last)
                     return refusal
                 except asyncio.CancelledError:
                     self._give_up(service, job, exchange, 0, is_last=is_last)
                     raise
-            engine.replica.in_flight += 1
+            place, policy = engine.replica, service.service.policy
+            policy.begin(place, wish)
             try:
                 trouble = await self._try(engine, job, exchange, is_last=is_last, tour=tour)
             finally:
-                engine.replica.in_flight -= 1
+                policy.end(place, wish)
             if trouble is None or tour.is_over:
                 return trouble
             log.warning("A replica of %s did not answer, trying %s: %s", service.name, _what(tour.next), trouble)
@@ -138,7 +143,7 @@ class Spreading:
         engine = None if owner is None else service.at(owner.place)
         return None if engine is None else engine.replica.ready(service.name)
 
-    async def _wait(self, service: ServiceEngine, deadline: float, *, may_wait: bool) -> ReplicaEngine:
+    async def _wait(self, service: ServiceEngine, wish: Wish, deadline: float, *, may_wait: bool) -> ReplicaEngine:
         """A replica that is ready. Raises Unavailable when none is in time, or too many requests wait already."""
         place, held = service.service, self._metrics.held
         why = f"{service.state}, {service.detail}"
@@ -151,7 +156,7 @@ class Spreading:
         held[place.model] += 1
         try:
             limit_s = max(0.0, deadline - asyncio.get_running_loop().time())
-            engine = await service.until_ready(limit_s)
+            engine = await service.until_ready(limit_s, wish)
         finally:
             held[place.model] -= 1
         if engine is None:
