@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.engine import AdapterEngine
@@ -47,8 +48,9 @@ class RayEngine(Supervised):
         report: Callable[[str], None],
         settings: Settings,
         max_lora_rank: int | None = None,
+        policies: Policies = NO_POLICY,
     ) -> None:
-        """`runtime.has_gpu` is whether each worker gets a GPU."""
+        """`runtime.has_gpu` is whether each worker gets a GPU; `policies` judge its adapters."""
         super().__init__(name, config.restart, runtime.log, report)
         self.upstream_model = name
         self.base_url = ""
@@ -76,6 +78,7 @@ class RayEngine(Supervised):
         self._runtime = runtime
         self._store = store
         self._settings = settings
+        self._policies = policies
         self._gate = Gate(config.address, self._hear, self._prove)
         self._told: Told | None = None
         self._told_at = 0.0
@@ -127,6 +130,7 @@ class RayEngine(Supervised):
             version=self._runtime.version,
             max_lora_rank=self.max_lora_rank,
             wanted=self._wanted,
+            policies=self._policies,
         )
         self.replicas[hello.url] = replica
         await replica.start()

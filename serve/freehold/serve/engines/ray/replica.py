@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from freehold.core.policy import Policies
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.engine import AdapterEngine
 from freehold.serve.adapters.host import AdapterHost, Wanted
@@ -33,6 +34,7 @@ class RayReplica:
         version: str,
         max_lora_rank: int | None,
         wanted: Mapping[str, Wanted] | None,
+        policies: Policies,
     ) -> None:
         """`wanted` are its adapters; None for a model that takes none."""
         self.url = url
@@ -43,7 +45,7 @@ class RayReplica:
         """Its adapters."""
         self.host: AdapterHost | None = None
         if wanted is not None:
-            self.host = AdapterHost(self.engine, store, self.engines, report, retire_s=RETIRE_S)
+            self.host = AdapterHost(self.engine, store, self.engines, report, policies, RETIRE_S)
             self.host.want(wanted)
 
     async def start(self) -> None:
