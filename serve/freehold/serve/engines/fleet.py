@@ -148,7 +148,7 @@ def _build(
     held.enter_context(store.use(artifact))
     if isinstance(model.engine, RayConfig):
         rank = lora_rank_of(model, store)
-        return RayRunner(name, artifact, model.engine, runtime, store, report, settings, rank)
+        return RayRunner(name, artifact, model.engine, runtime, store, report, settings, rank, permissions.policies)
     return ProcessRunner(name, artifact, model.engine, runtime, report, lora_rank_of(model, store))
 
 

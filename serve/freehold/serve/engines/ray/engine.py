@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.engine import AdapterEngine
@@ -31,8 +32,8 @@ from freehold.serve.engines.vllm import quantizes_online
 from freehold.serve.senses import read_senses
 
 POLL_S = 0.1
-SILENT_LIMIT_S = 30.0
-"""The driver tells something twice a second."""
+SILENT_LIMIT_S = 120.0
+"""The driver tells something twice a second. One that is only slow must not cost the replicas."""
 
 
 class RayEngine(Supervised):
@@ -48,8 +49,9 @@ class RayEngine(Supervised):
         report: Callable[[str], None],
         settings: Settings,
         max_lora_rank: int | None = None,
+        policies: Policies = NO_POLICY,
     ) -> None:
-        """`runtime.has_gpu` is whether each worker gets a GPU."""
+        """`runtime.has_gpu` is whether each worker gets a GPU; `policies` judge its adapters."""
         super().__init__(name, config.restart, runtime.log, report)
         self.upstream_model = name
         self.base_url = ""
@@ -78,6 +80,7 @@ class RayEngine(Supervised):
         self._runtime = runtime
         self._store = store
         self._settings = settings
+        self._policies = policies
         self._gate = Gate(config.address, self._hear, self._prove)
         self._told: Told | None = None
         self._told_at = 0.0
@@ -129,6 +132,7 @@ class RayEngine(Supervised):
             version=self._runtime.version,
             max_lora_rank=self.max_lora_rank,
             wanted=self._wanted,
+            policies=self._policies,
         )
         self.replicas[hello.url] = replica
         await replica.start()
@@ -140,6 +144,9 @@ class RayEngine(Supervised):
             if not is_let_in:
                 self.replicas.pop(hello.url, None)
                 await replica.stop()
+        if refusal and replica.is_lost:  # that is no verdict: Serve starts another
+            self._report(f"{self.name}: a replica was lost: {refusal}")
+            return refusal
         if refusal:
             return self._refuse(refusal)
         self.context_tokens = replica.engine.context_tokens
@@ -214,10 +221,10 @@ class RayEngine(Supervised):
             await self._look(child)
             told = self._told
             if self._refusal:
-                raise EndedError(Diagnosis(self._refusal, _REFUSED_REMEDY, is_final=True))
+                raise EndedError(Diagnosis(self._refusal, _REFUSED_REMEDY, is_final=not self._was_ready))
             if told is not None:
                 self._set(EngineState.PROBING if self.replicas else EngineState.STARTING, _progress(told))
-                if told.running:
+                if told.running and self.running_replicas():
                     self.base_url = told.url
                     self._was_ready = True
                     self._set(EngineState.READY, "")
