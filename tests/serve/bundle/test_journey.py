@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -288,3 +290,19 @@ def test_signatures_that_an_artifact_has_come_along(outside: Outside, inside: In
     done = inside.install(made.files[0][0])
     assert verify(inside.store, done.artifacts[0], Trust.load([publisher.public]))
     assert verify(inside.store, done.artifacts[0], inside.trust)
+
+
+def test_model_signings_own_command_verifies_what_plain_tools_unpack(outside: Outside) -> None:
+    bundle = outside.create(part_bytes=100_000).files
+    folder = outside.folder / "unpacked"
+    folder.mkdir()
+    packed = b"".join(path.read_bytes() for path, _ in bundle)
+    unpacked = subprocess.run(["zstd", "-dc"], input=packed, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=unpacked, check=True)
+    command = [sys.executable, "-m", "model_signing", "verify", "key", str(folder)]
+    command += ["--signature", str(folder / "bundle.sig.json"), "--public_key", str(outside.key.public)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    _flip(folder / "freehold.lock")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0 and "freehold.lock" in ended.stdout + ended.stderr
