@@ -11,6 +11,7 @@ from freehold.core.errors import IntegrityError
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
+from freehold.core.signing import signatures
 from freehold.core.store import Artifact, EvaluationRecord, Store
 
 app = typer.Typer(
@@ -68,6 +69,7 @@ def show(reference: ReferenceArgument, form: FormatOption = Format.TABLE) -> Non
             "revision": f"{source.revision} → {source.commit}" if source else None,
             "steps": ", ".join(step.name for step in lineage.steps) or "none",
             "allowed": ", ".join(lineage.allowed) or "nothing unsafe",
+            "signed": ", ".join(one.signer for one in signatures(store, artifact)) or "no",
             "promoted": "; ".join(_evaluation(one) for one in lineage.evaluations) or "no",
         }
     )
