@@ -13,6 +13,7 @@ from freehold.core.gates import GateName, read_verdict
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
+from freehold.core.signing import signatures
 from freehold.core.store import Artifact, EvaluationRecord, Store
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ def show(reference: ReferenceArgument, form: FormatOption = Format.TABLE) -> Non
             "steps": ", ".join(step.name for step in lineage.steps) or "none",
             "allowed": ", ".join(lineage.allowed) or "nothing unsafe",
             "gates": ", ".join(_verdicts(store, artifact)) or "none was asked",
+            "signed": ", ".join(one.signer for one in signatures(store, artifact)) or "no",
             "promoted": "; ".join(_evaluation(one) for one in lineage.evaluations) or "no",
         }
     )
