@@ -1,6 +1,6 @@
 """`signatures`: who must have signed what is loaded (OpenSSF model signing)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -48,13 +48,15 @@ class SignatureRule(Rule):
 
     def with_texts(self) -> "SignatureRule":
         """With the text of every key and certificate in place of its file's name. Raises OSError."""
-        keys, certificates = (tuple(map(_text, given)) for given in (self.keys, self.certificates))
-        return self.model_copy(update={"keys": keys, "certificates": certificates})
+        return self._with(_text)
 
     def beside(self, folder: Path) -> "SignatureRule":
         """With relative files taken from the policy's folder."""
-        keys, certificates = ([_placed(one, folder) for one in given] for given in (self.keys, self.certificates))
-        return self.model_copy(update={"keys": tuple(keys), "certificates": tuple(certificates)})
+        return self._with(lambda given: _placed(given, folder))
+
+    def _with(self, change: Callable[[str], str]) -> "SignatureRule":
+        given = {name: getattr(self, name) for name in ("keys", "certificates") if name in self.model_fields_set}
+        return self.model_copy(update={name: tuple(map(change, texts)) for name, texts in given.items()})
 
     def problems(self, facts: Facts, now: datetime) -> Iterator[str]:
         for link in facts.chain:
