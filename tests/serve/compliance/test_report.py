@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fixtures.adapters import add_adapter
+from fixtures.audited import House
 from fixtures.models import add_artifact, hub_source
 from fixtures.policies import write_policy
 from typer.testing import CliRunner
@@ -24,8 +25,6 @@ from freehold.serve.state.database import default_url, open_database
 from freehold.serve.state.key_fields import NewKey
 from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
-
-from .conftest import House
 
 Audit = Callable[..., dict[str, Any]]
 

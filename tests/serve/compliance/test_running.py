@@ -7,14 +7,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from fixtures.audited import House
 from fixtures.models import add_artifact, hub_source
 from typer.testing import CliRunner
 
 from freehold.core.errors import AccessDeniedError, OfflineError, RemoteError
 from freehold.serve.cli.audit import app
 from freehold.serve.compliance.running import ask_gateway
-
-from .conftest import House
 
 
 class Gateway:
