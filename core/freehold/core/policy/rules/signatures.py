@@ -76,7 +76,12 @@ class SignatureRule(Rule):
         is_named = any(fnmatchcase(signature.signer, pattern) for pattern in self.subjects)
         if signature.kind == "certificate" and self.subjects and not is_named:
             return f"{signature.signer} is none of {'; '.join(self.subjects)}"
-        return check_file(signature, _covered(signature, link), self.trust).problem
+        covered = _covered(signature, link)
+        problem = check_file(signature, covered, self.trust).problem
+        is_of_trusted = signature.key_id in self.trust.keys if signature.kind == "key" else self.trust.certificates
+        if problem and is_of_trusted and (others := _differing(signature, covered)):
+            return f"it is of other files; what differs is {', '.join(others)}"
+        return problem
 
     def _why(self, link: Link) -> str:
         tried = [f"{one.path.name}: {self.problem_of(one, link)}" for one in link.signatures] + list(link.unreadable)
@@ -89,6 +94,11 @@ def _text(given: str) -> str:
 
 def _placed(text: str, folder: Path) -> str:
     return text if "-----BEGIN" in text else str(folder / Path(text).expanduser())
+
+
+def _differing(signature: Signature, covered: tuple[FileRecord, ...]) -> list[str]:
+    ours = {record.path: record.sha256 for record in covered}
+    return sorted(name for name in signature.digests.keys() | ours if signature.digests.get(name) != ours.get(name))
 
 
 def _covered(signature: Signature, link: Link) -> tuple[FileRecord, ...]:
