@@ -37,7 +37,7 @@ def test_imports_point_one_way(room: str) -> None:
     assert crossing == set()
 
 
-INSIDE = {"cpu_lora.py", "engine_answers.py"}
+INSIDE = {"cpu_lora.py", "cpu_seed.py", "engine_answers.py"}
 """Run inside the engine: by the entry-point group `vllm.general_plugins`, and as a script of the engine's Python."""
 
 

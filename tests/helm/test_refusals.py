@@ -44,6 +44,11 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "engines.far: deployment.models has no model of that name that runs in an engine here",
         "qwen3-8b",
     ),
+    "an engine on Ray": (
+        with_model(deployment={"models": {"qwen3-8b": {"engine": {"kind": "ray"}}}}),
+        "deployment.models.qwen3-8b.engine.kind: ray is for `freehold serve`",
+        "engines.qwen3-8b.multiNode.kind=rayService",
+    ),
     "a test of no model": (
         with_model(tests={"model": "gpt"}),
         'tests.model: there is no model or route "gpt"',

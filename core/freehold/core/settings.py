@@ -51,6 +51,11 @@ class Settings:
         return self.home / "manifests"
 
     @property
+    def bundles_root(self) -> Path:
+        """What air-gap bundles brought in beside the store: configs, charts, wheels."""
+        return self.home / "bundles"
+
+    @property
     def own_policy(self) -> Path:
         """The policy that holds where `policy_file` names none: `policy.yaml` in `home`."""
         return self.home / "policy.yaml"

@@ -85,6 +85,13 @@ What cannot work is refused before anything is installed, with the fix. Rendered
   "fix" (printf "Models with an engine: %s." (join ", " $models | default "none"))) -}}
 {{- end -}}
 {{- end -}}
+{{- range $name, $model := $effective.deployment.models -}}
+{{- if eq "ray" ((($model).engine | default dict).kind | default "process") -}}
+{{- include "freehold.refuse" (dict
+  "problem" (printf "deployment.models.%s.engine.kind: ray is for `freehold serve` on a Ray cluster; here the chart runs the engines." $name)
+  "fix" (printf "Remove it (`freehold deploy values` does); for an engine over several machines set engines.%s.multiNode.kind=rayService." $name)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.tests.model (not (hasKey $effective.deployment.models .Values.tests.model)) (not (hasKey ($effective.deployment.routes | default dict) .Values.tests.model)) -}}
 {{- include "freehold.refuse" (dict
   "problem" (printf "tests.model: there is no model or route %q." .Values.tests.model)

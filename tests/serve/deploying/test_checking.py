@@ -52,6 +52,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "deployment.models.tiny.engine.maxModelLn: unknown key": {
         "deployment": {"models": {"tiny": {**TINY, "engine": {"maxModelLn": 1}}}}
     },
+    "deployment.models.tiny.engine.kind: ray is for `freehold serve`": {
+        "deployment": {"models": {"tiny": {**TINY, "engine": {"kind": "ray"}}}}
+    },
     "deployment.models.tiny.artifact: required": {"deployment": {"models": {"tiny": {}}}},
     "deployment.gatway: unknown key": _deployment(gatway={}),
     "deployment.routes.r.targets.none: no model": _deployment(routes={"r": {"targets": {"none": 1}}}),

@@ -34,6 +34,7 @@ RIGHT = [
     _model(),
     _model(engine={"kind": "process", "maxModelLen": 1, "chatTemplate": None, "restart": {"maxAttempts": 1}}),
     _model(engine={"kind": "remote", "baseUrl": "http://a"}, artifact=None),
+    _model(engine={"kind": "ray", "address": "10.0.0.5:6379", "autoscaling": {"min": 0, "max": 2}}),
     _model(adapters={}, cost={"gpuHour": 2}),
     _model(adapters={"a": {"artifact": "b", "accept": ["parity"]}}),
     {**_model(), "routes": {"r": {"targets": {"tiny": 1}, "fallback": "tiny", "record": {}}}},
@@ -41,6 +42,8 @@ RIGHT = [
 ]
 WRONG = {
     "deployment.models.tiny.engine": _model(engine={"maxModelLn": 1}),
+    "deployment.models.tiny.engine.autoscaling": _model(engine={"kind": "ray", "autoscaling": {"max": 2, "mn": 1}}),
+    "deployment.models.tiny.engine.placement": _model(engine={"kind": "ray", "placement": "PACK"}),
     "deployment.models.tiny.engine.restart": _model(engine={"restart": {"maxAttempt": 1}}),
     "deployment.models.tiny.engine.maxLoraRank": _model(engine={"maxLoraRank": 7}),
     "deployment.models.tiny.cost": _model(cost={"gpuHour": 1, "gpuhours": 2}),

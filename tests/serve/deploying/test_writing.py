@@ -102,6 +102,17 @@ def test_the_deployments_policy_becomes_a_key_of_the_chart(
     assert ended.exception is None, ended.exception
 
 
+def test_an_engine_on_ray_becomes_one_of_the_charts(pulled: Store, tmp_path: Path) -> None:
+    ray = {"kind": "ray", "address": "10.0.0.5:6379", "tensorParallel": 2, "pipelineParallel": 2, "replicas": 3}
+    values, said = _write(tmp_path, {"models": {"tiny": {"artifact": "tiny", "engine": ray}}})
+    assert values["deployment"]["models"]["tiny"]["engine"] == {
+        "tensorParallel": 2,
+        "extraArgs": ["--pipeline-parallel-size", "2"],
+    }
+    assert values["engines"]["tiny"] == {"replicas": 3, "accelerator": {"profile": "nvidia", "count": 4}}
+    assert "models.tiny.engine.kind: ray was left out" in said and "multiNode" in said
+
+
 def test_a_model_of_a_folder_has_to_be_brought(pulled: Store, tmp_path: Path) -> None:
     values, said = _write(tmp_path, {"models": {"own": {"artifact": "own"}}})
     assert values["artifacts"] == {"own": {"existing": True}} and "artifacts.own was made here" in said

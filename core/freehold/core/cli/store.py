@@ -1,4 +1,4 @@
-"""`freehold store list|show|verify|remove|gc|probe`."""
+"""`freehold store list|show|verify|remove|gc|probe|sign|signatures`."""
 
 from typing import Annotated, Any
 
@@ -6,6 +6,7 @@ import typer
 
 from freehold.core.cli.options import Format, FormatOption, YesOption, examples
 from freehold.core.cli.output import print_fields, print_json, print_rows
+from freehold.core.cli.signing import list_signatures, sign
 from freehold.core.errors import IntegrityError
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
@@ -153,3 +154,18 @@ def probe(reference: ReferenceArgument) -> None:
         computed = probe_reference(artifact.path, allow_remote_code="remote-code" in artifact.lineage.allowed)
     store.update_lineage(artifact, artifact.lineage.model_copy(update={"probe": computed}))
     print(f"{artifact.id}: {len(computed.prompts)} prompts recorded")
+
+
+app.command(
+    epilog=examples(
+        "freehold store sign smollm2-135m-instruct --key site.key",
+        "freehold store sign smollm2-135m-instruct --key models.key --certificate models.crt --chain issuing.pem",
+    )
+)(sign)
+app.command(
+    "signatures",
+    epilog=examples(
+        "freehold store signatures smollm2-135m-instruct",
+        "freehold store signatures smollm2-135m-instruct --trust-key site.pub --trust-certificate site-ca.pem",
+    ),
+)(list_signatures)

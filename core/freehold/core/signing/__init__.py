@@ -7,7 +7,7 @@ from freehold.core.signing.checking import SignatureCheck, check, check_file, ve
 from freehold.core.signing.signature import Signature, read_signature
 from freehold.core.signing.signer import Signer
 from freehold.core.signing.stored import add_signature, sign_artifact, signatures
-from freehold.core.signing.trust import Trust
+from freehold.core.signing.trust import Trust, is_pem
 
 __all__ = [
     "Signature",
@@ -17,6 +17,7 @@ __all__ = [
     "add_signature",
     "check",
     "check_file",
+    "is_pem",
     "read_signature",
     "sign_artifact",
     "signatures",

@@ -21,6 +21,8 @@ class SignatureCheck:
     signature: Signature
     problem: str = ""
     """Why it does not hold; empty when it does."""
+    is_trusted: bool = True
+    """Whether its key or some authority is among the trusted ones; if not, nothing else was looked at."""
 
     @property
     def holds(self) -> bool:
@@ -44,7 +46,7 @@ def check_file(signature: Signature, records: Iterable[FileRecord], trust: Trust
     is_key = signature.kind == "key"
     trusted = [trust.keys.get(signature.key_id, "")] if is_key else list(trust.certificates.values())
     if not any(trusted):
-        return SignatureCheck(signature, f"{signature.signer} is not trusted; trusted: {trust}")
+        return SignatureCheck(signature, f"{signature.signer} is not trusted; trusted: {trust}", is_trusted=False)
     return SignatureCheck(signature, problem_of(signature, records, trusted))
 
 

@@ -46,10 +46,15 @@ class Trust:
         return ", ".join(named) or "nobody"
 
 
+def is_pem(given: Path | str) -> bool:
+    """Whether this is a PEM text itself, and not the name of a file with one."""
+    return "-----BEGIN" in str(given)
+
+
 def _texts(given: Iterable[Path | str], problems: list[str]) -> Iterable[tuple[str, str]]:
     """What to call each in an error, and its PEM text."""
     for one in given:
-        if "-----BEGIN" in str(one):
+        if is_pem(one):
             yield "a PEM text in the config", str(one)
             continue
         try:

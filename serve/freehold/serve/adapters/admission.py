@@ -11,7 +11,7 @@ from freehold.core.errors import FreeholdError, IntegrityError, RefusedError
 from freehold.core.gates import require_verdict
 from freehold.core.policy import NO_POLICY, Policies, facts_of
 from freehold.core.store import Artifact, Store
-from freehold.serve.config import ProcessEngine, ServedModel
+from freehold.serve.config import ServedModel, VllmEngine
 
 ADAPTER_CONFIG = "adapter_config.json"
 LEAST_RANK = 64
@@ -74,7 +74,7 @@ def verify_files(store: Store, adapter: Artifact) -> None:
 
 def lora_rank_of(model: ServedModel, store: Store) -> int | None:
     """The `--max-lora-rank` of a model's engine; None if that is started for the model alone."""
-    if model.adapters is None or not isinstance(model.engine, ProcessEngine):
+    if model.adapters is None or not isinstance(model.engine, VllmEngine):
         return None
     if model.engine.max_lora_rank is not None:
         return model.engine.max_lora_rank

@@ -11,7 +11,7 @@ from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
 from freehold.serve.adapters.status import AdapterPhase
-from freehold.serve.config import DeploymentConfig, ProcessEngine
+from freehold.serve.config import DeploymentConfig, VllmEngine
 from freehold.serve.state.adapters import (
     AdapterRecord,
     AdapterReport,
@@ -143,7 +143,7 @@ class AdapterDesk:
         served = self._config.models.get(model)
         if served is None:
             raise NotFoundError(f"No model '{model}'", next_step=f"Models: {', '.join(self._config.models)}.")
-        if served.adapters is None or not isinstance(served.engine, ProcessEngine):
+        if served.adapters is None or not isinstance(served.engine, VllmEngine):
             raise RefusedError(
                 f"{model} takes no adapters",
                 why="its engine is started for the model alone",

@@ -75,6 +75,7 @@ class AdapterHost:
     report: Callable[[str], None]
     policies: Policies = NO_POLICY
     """Held against every adapter before it is loaded, also against those that are asked for at runtime."""
+    retire_s: float = RETIRE_S
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _loaded: dict[str, _Loaded] = field(default_factory=dict)
     _life: int = 0
@@ -243,7 +244,7 @@ class AdapterHost:
 
     def _retire(self, upstream: str) -> None:
         if loaded := self._loaded.get(upstream):
-            loaded.unload_at = time.monotonic() + RETIRE_S
+            loaded.unload_at = time.monotonic() + self.retire_s
 
     def _forget(self) -> None:
         """What an engine held that is not there any more."""

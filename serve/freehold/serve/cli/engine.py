@@ -110,7 +110,9 @@ def prepare(
     wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for the model and its adapters.")] = 0.0,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port that the engine listens on.")] = 8000,
     cpu: Annotated[bool, typer.Option("--cpu", help="The engine has no GPU.")] = False,
-    verify: Annotated[bool, typer.Option(help="Read every file of the model again before it is served.")] = True,
+    verify: Annotated[
+        bool, typer.Option(help="Read every file of the model again; where a policy asks for signatures in any case.")
+    ] = True,
 ) -> None:
     """Write the files from which another starts an engine: in a pod, the container beside this one.
 

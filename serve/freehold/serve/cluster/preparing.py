@@ -15,7 +15,7 @@ from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.store import Artifact, Store
 from freehold.core.store.atomic import write_atomically
 from freehold.serve.adapters.admission import admit, lora_rank_of
-from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine, ServedModel
 from freehold.serve.engines.abilities import has_abort
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.fleet import check_files
@@ -44,14 +44,13 @@ class Preparation:
 
 
 def served_process(config: DeploymentConfig, name: str) -> tuple[ServedModel, ProcessEngine]:
-    """The model and its engine. Raises NotFoundError for an unknown model, ConfigError for a remote engine."""
+    """The model and its engine. Raises NotFoundError for an unknown model, ConfigError for one that is no process."""
     model = config.models.get(name)
     if model is None:
         raise NotFoundError(f"The config has no model '{name}'", next_step=f"Its models: {', '.join(config.models)}.")
     if not isinstance(model.engine, ProcessEngine):
-        raise ConfigError(
-            "This engine is not ours to run", [f"models.{name}.engine.kind: remote; somebody else runs that engine"]
-        )
+        who = "Ray Serve runs it" if isinstance(model.engine, RayEngine) else "somebody else runs that engine"
+        raise ConfigError("This engine is not ours to run", [f"models.{name}.engine.kind: {model.engine.kind}; {who}"])
     return model, model.engine
 
 

@@ -18,7 +18,7 @@ from freehold.serve.compliance import document as page
 from freehold.serve.compliance.artifacts import problems_of, show_artifact
 from freehold.serve.compliance.egress import show_egress
 from freehold.serve.compliance.running import Running
-from freehold.serve.config import DeploymentConfig, ProcessEngine, RemoteEngine, ServedModel
+from freehold.serve.config import DeploymentConfig, RemoteEngine, ServedModel, VllmEngine
 from freehold.serve.engines.permission import facts_of_model
 from freehold.serve.state.database import default_url, elsewhere, open_database
 
@@ -130,7 +130,7 @@ def _adapter(
         kind="adapter",
         model=model_name,
         engine=f"an adapter of {model_name}",
-        is_probed=isinstance(model.engine, ProcessEngine) and model.engine.probe == "require",
+        is_probed=isinstance(model.engine, VllmEngine) and model.engine.probe == "require",
         accepted=accepted,
         requires=(),
         artifact=None,

@@ -15,7 +15,7 @@ from pydantic import ValidationError as PydanticError
 from freehold.core.errors import ConfigError
 from freehold.core.hub.lockfile import LockContent
 from freehold.core.policy import parse_policy
-from freehold.serve.config import DeploymentConfig, ProcessEngine, parse_config
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine, parse_config
 from freehold.serve.config.base import problem_of, read_yaml
 from freehold.serve.deploying.chart import Chart
 
@@ -92,6 +92,12 @@ def _of_policy(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str
 
 
 def _of_engines(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
+    for name, model in config.models.items():
+        if isinstance(model.engine, RayEngine):
+            yield (
+                f"deployment.models.{name}.engine.kind: ray is for `freehold serve`; take it out, and for an engine "
+                f"over several machines set engines.{name}.multiNode.kind"
+            )
     ours = {name: model.engine for name, model in config.models.items() if isinstance(model.engine, ProcessEngine)}
     for name in sorted(values["engines"].keys() - ours.keys()):
         yield f"engines.{name}: no model of that name has an engine here; there are {', '.join(ours) or 'none'}"

@@ -87,7 +87,11 @@ def _or_null(other: dict[str, Any]) -> dict[str, Any]:
 
 def _by_kind(alternatives: list[dict[str, str]]) -> dict[str, Any]:
     """Our one choice of this sort: an engine that does not say its kind is a process."""
-    process, remote = (f"#/$defs/{PREFIX}{name}" for name in ("ProcessEngine", "RemoteEngine"))
-    assert alternatives == [{"$ref": process}, {"$ref": remote}], f"a new choice: {alternatives}"
-    is_remote = {"type": "object", "properties": {"kind": {"const": "remote"}}, "required": ["kind"]}
-    return {"if": is_remote, "then": {"$ref": remote}, "else": {"$ref": process}}
+    process, ray, remote = ({"$ref": f"#/$defs/{PREFIX}{name}Engine"} for name in ("Process", "Ray", "Remote"))
+    assert alternatives == [process, ray, remote], f"a new choice: {alternatives}"
+    return _if_kind("remote", remote, _if_kind("ray", ray, process))
+
+
+def _if_kind(kind: str, this: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    is_it = {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
+    return {"if": is_it, "then": this, "else": other}

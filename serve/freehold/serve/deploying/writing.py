@@ -18,7 +18,7 @@ from freehold.core.hub.sources import open_request
 from freehold.core.policy import find_policies, read_policy
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, SourceRecord, Store
-from freehold.serve.config import DeploymentConfig, ProcessEngine, parse_config
+from freehold.serve.config import DeploymentConfig, RayEngine, VllmEngine, parse_config
 from freehold.serve.config.base import read_yaml
 
 DROPPED = {
@@ -42,9 +42,13 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
     engines: dict[str, Any] = {}
     artifacts: dict[str, Any] = {}
     for name, model in config.models.items():
-        if not isinstance(model.engine, ProcessEngine):
+        if not isinstance(model.engine, VllmEngine):
             continue
-        engines[name] = {"replicas": 1, "accelerator": {"profile": profile, "count": _accelerators(model.engine)}}
+        replicas = model.engine.replicas if isinstance(model.engine, RayEngine) else 1
+        engines[name] = {
+            "replicas": replicas,
+            "accelerator": {"profile": profile, "count": _accelerators(model.engine)},
+        }
         served = document["models"][name]
         for place in (served, *(served.get("adapters") or {}).values()):
             known, place["artifact"] = sources.of(place["artifact"])
@@ -85,9 +89,11 @@ def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Calla
     if not document.get("gateway", True):
         del document["gateway"]
     for name, model in config.models.items():
-        if not isinstance(model.engine, ProcessEngine):
+        if not isinstance(model.engine, VllmEngine):
             continue
         engine = document["models"][name].get("engine") or {}
+        if isinstance(model.engine, RayEngine):
+            _without_ray(name, engine, model.engine, report)
         if engine.pop("python", None) is not None:
             report(f"models.{name}.engine.python was left out: the engine's image has its own.")
         if model.engine.chat_template is not None:
@@ -96,8 +102,23 @@ def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Calla
             )
 
 
-def _accelerators(engine: ProcessEngine) -> int:
+def _without_ray(name: str, engine: dict[str, Any], config: RayEngine, report: Callable[[str], None]) -> None:
+    """The same engine as the chart runs it; `config` is what the file said."""
+    for key in ("kind", "address", "pipelineParallel", "replicas", "autoscaling", "resources", "placement"):
+        engine.pop(key, None)
+    if config.pipeline_parallel > 1:
+        stages = ["--pipeline-parallel-size", str(config.pipeline_parallel)]
+        engine["extraArgs"] = [*engine.get("extraArgs", []), *stages]
+    report(
+        f"models.{name}.engine.kind: ray was left out: the chart runs the engine. Over several machines it takes "
+        f"engines.{name}.multiNode; see engines.{name}.autoscaling too."
+    )
+
+
+def _accelerators(engine: VllmEngine) -> int:
     """GPUs of one engine: those that share a layer, times the stages of a pipeline."""
+    if isinstance(engine, RayEngine):
+        return engine.tensor_parallel * engine.pipeline_parallel
     stages = re.search(r"--pipeline[-_]parallel[-_]size[= ](\d+)", " ".join(engine.extra_args))
     return engine.tensor_parallel * (int(stages[1]) if stages else 1)
 

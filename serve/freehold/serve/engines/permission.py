@@ -7,7 +7,7 @@ from freehold.core.manifest import Catalogue
 from freehold.core.policy import Facts, Policies, facts_of
 from freehold.core.progress import ByteBar
 from freehold.core.store import Artifact, Store
-from freehold.serve.config import DeploymentConfig, ProcessEngine, RemoteEngine, ServedModel
+from freehold.serve.config import DeploymentConfig, RemoteEngine, ServedModel, VllmEngine
 
 
 def require_permission(policies: Policies, store: Store, artifact: Artifact, model: ServedModel) -> None:
@@ -19,7 +19,7 @@ def require_permission(policies: Policies, store: Store, artifact: Artifact, mod
 
 def facts_of_model(store: Store, artifact: Artifact, model: ServedModel, catalogue: Catalogue) -> Facts:
     """What policies judge of an artifact that a deployment serves this way."""
-    is_probed = not isinstance(model.engine, ProcessEngine) or model.engine.probe == "require"
+    is_probed = not isinstance(model.engine, VllmEngine) or model.engine.probe == "require"
     return facts_of(artifact, store, catalogue, requires=model.requires, is_probed=is_probed)
 
 

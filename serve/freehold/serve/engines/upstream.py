@@ -24,6 +24,7 @@ class UpstreamEngine:
         self.context_tokens: int | None = None
         self.can_abort = False
         self.provider: str = config.api
+        self.is_spread = False
         self.abilities: frozenset[str] | None = None
         self.adapter: AdapterStatus | None = None
         self._is_anthropic = config.api == "anthropic"
