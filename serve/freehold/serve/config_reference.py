@@ -58,6 +58,7 @@ routes:                            # names that are not models: aliases, splits,
 upstreams:
   openai: {baseUrl: "https://api.openai.com", apiKeyFrom: {env: OPENAI_API_KEY}}
 gateway: {port: 8000, auth: keys}
+policy: policy.yaml                # what may be served, beside the machine's policy (policy.md); relative to this file
 ```
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from fixtures.policies import write_policy
-from fixtures.signing import make_key
+from fixtures.signing import issue, make_key
 
 from freehold.core.errors import ConfigError, NotFoundError
 from freehold.core.policy import find_policies, read_policy
@@ -102,6 +102,7 @@ def _examples() -> list[dict[str, Any]]:
 
 def test_the_manuals_examples_are_policies(tmp_path: Path) -> None:
     make_key(tmp_path)
+    issue(tmp_path, authority_name="site-ca")
     assert len(_examples()) >= 2
     for rules in _examples():
         read_policy(write_policy(tmp_path / "policy.yaml", **rules))

@@ -1,19 +1,25 @@
 """A policy at pull: what it forbids is refused before its weights are fetched where that is known, and never stored."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fixtures.models import add_artifact, hub_source, read_files
 from fixtures.policies import write_policy
+from fixtures.signing import make_key
 
 from freehold.core.errors import NotFoundError, PolicyError
+from freehold.core.hub import pull as pulling
 from freehold.core.hub.package import PackageSource
 from freehold.core.hub.pull import PullOptions, pull
 from freehold.core.hub.receive import Receiver
+from freehold.core.policy import Stage, facts_of, policies_here
+from freehold.core.policy.facts import BROUGHT
 from freehold.core.settings import Settings, load_settings
-from freehold.core.store import Store
+from freehold.core.signing import Signer
+from freehold.core.store import Step, Store, hash_folder
 
 NOT_FETCHED = "a byte was fetched that the policy forbids"
 
@@ -125,3 +131,120 @@ def test_a_policy_that_is_named_and_not_there_is_an_error(
 ) -> None:
     with pytest.raises(NotFoundError, match="FREEHOLD_POLICY names it"):
         pull("smollm2-135m-instruct", options, replace(settings, policy_file=tmp_path / "none.yaml"), store)
+
+
+# -- signed by its publisher -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A repository with weights in two formats, signed as a whole by its publisher's key (`publisher.key`)."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "pytorch_model.bin"):
+        (folder / name).write_bytes(b'{"model_type": "llama"}')
+    Signer(make_key(tmp_path, "publisher").private).sign("published", hash_folder(folder), folder / BROUGHT)
+    return folder
+
+
+def ask_for_signatures(settings: Settings, key: Path) -> None:
+    write_policy(settings.own_policy, signatures={"keys": [str(key)], "at": ["pull", "serve"]})
+
+
+def test_what_its_publisher_signed_comes_in_and_is_served(
+    published: Path, tmp_path: Path, options: PullOptions, settings: Settings, store: Store
+) -> None:
+    ask_for_signatures(settings, tmp_path / "publisher.pub")
+    artifact = pull(str(published), options, settings, store)
+    assert not (artifact.path / "pytorch_model.bin").exists(), "a pull leaves files out; the others are signed"
+    rules = policies_here(settings)
+    rules.enforce(facts_of(artifact, store, rules.catalogue), Stage.SERVE, "it may not be served")
+
+
+def change_a_byte(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b'{"model_type": "LLAMA"}')
+
+
+def add_a_file(folder: Path) -> None:
+    (folder / "generation_config.json").write_bytes(b"{}")
+
+
+def spoil(folder: Path) -> None:
+    (folder / BROUGHT).write_bytes(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (change_a_byte, "it is of other files; what differs is model.safetensors"),
+        (add_a_file, "it is of other files; what differs is generation_config.json"),
+        (spoil, "model.sig is no signature"),
+    ],
+)
+def test_what_is_not_as_its_publisher_signed_it_never_enters_the_store(
+    published: Path,
+    tmp_path: Path,
+    options: PullOptions,
+    settings: Settings,
+    store: Store,
+    harm: Callable[[Path], None],
+    said: str,
+) -> None:
+    ask_for_signatures(settings, tmp_path / "publisher.pub")
+    harm(published)
+    with pytest.raises(PolicyError, match="was fetched, and may not enter the store") as refused:
+        pull(str(published), options, settings, store)
+    assert said in refused.value.violations[0]
+    assert not store.artifacts() and not options.lock_file.exists()
+
+
+def test_a_stranger_may_sign_what_he_likes(
+    published: Path, tmp_path: Path, options: PullOptions, settings: Settings, store: Store
+) -> None:
+    ask_for_signatures(settings, make_key(tmp_path, "trusted").public)
+    with pytest.raises(PolicyError, match="is not trusted"):
+        pull(str(published), options, settings, store)
+    assert not store.artifacts()
+
+
+def test_without_a_signature_not_a_byte_is_fetched(
+    published: Path,
+    tmp_path: Path,
+    options: PullOptions,
+    settings: Settings,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (published / BROUGHT).unlink()
+    ask_for_signatures(settings, tmp_path / "publisher.pub")
+    monkeypatch.setattr(Receiver, "begin", lambda *_: pytest.fail(NOT_FETCHED))
+    with pytest.raises(PolicyError, match="brings no model.sig, the signature of its publisher"):
+        pull(str(published), options, settings, store)
+
+
+# -- what only the files say -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("license_id", "is_refused"), [("apache-2.0", False), ("gpl-3.0", True), ("", True)])
+def test_the_licence_in_a_gguf_is_judged_before_it_enters_the_store(
+    tmp_path: Path,
+    options: PullOptions,
+    settings: Settings,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    license_id: str,
+    is_refused: bool,
+) -> None:
+    def imported(source: Path, target: Path, **_: object) -> tuple[Step, str]:
+        (target / "model.safetensors").write_bytes(source.read_bytes())
+        return Step(name="gguf-import"), license_id
+
+    monkeypatch.setattr(pulling, "import_gguf", imported)
+    (tmp_path / "bot.gguf").write_bytes(b"GGUF")
+    write_policy(settings.own_policy, licenses={"allow": ["Apache-2.0"]})
+    if not is_refused:
+        assert pull(str(tmp_path / "bot.gguf"), options, settings, store).lineage.license == license_id
+        return
+    with pytest.raises(PolicyError, match="was fetched, and may not enter the store"):
+        pull(str(tmp_path / "bot.gguf"), options, settings, store)
+    assert not store.artifacts()

@@ -44,6 +44,10 @@ WRONG: dict[str, dict[str, Any]] = {
     "engines.tiny.acelerator: unknown key": {"engines": {"tiny": {"acelerator": {}}}},
     "engines.tiny.replicas: ": {"engines": {"tiny": {"replicas": "two"}}},
     "images.toolkit.tagg: unknown key": {"images": {"toolkit": {"tagg": "1"}}},
+    "deployment.policy: no pod has the file rules.yaml": _deployment(policy="rules.yaml"),
+    "policy.signatures.keys.0: no pod has the file site.pub": {"policy": {"signatures": {"keys": ["site.pub"]}}},
+    "policy.licenses.allow.0: value error, no SPDX identifier": {"policy": {"licenses": {"allow": ["Apache"]}}},
+    "policy.licenses.allowed: unknown key": {"policy": {"licenses": {"allowed": ["MIT"]}}},
     "database.kind: 'mysql' is not one of": {"database": {"kind": "mysql"}},
     "deployment.models.tiny.engine.maxModelLn: unknown key": {
         "deployment": {"models": {"tiny": {**TINY, "engine": {"maxModelLn": 1}}}}

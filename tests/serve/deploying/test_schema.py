@@ -82,7 +82,23 @@ def test_every_field_is_described(schema: dict[str, Any]) -> None:
 
 def test_the_chart_keeps_its_own(schema: dict[str, Any], chart: Path) -> None:
     own = json.loads((chart / "schema" / "chart.schema.json").read_text())
-    assert {key: value for key, value in schema["properties"].items() if key != "deployment"} == {
-        key: value for key, value in own["properties"].items() if key != "deployment"
+    put_in = {"deployment", "policy"}
+    assert {key: value for key, value in schema["properties"].items() if key not in put_in} == {
+        key: value for key, value in own["properties"].items() if key not in put_in
     }
     assert own["$defs"].items() <= schema["$defs"].items()
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"licenses": {"commercialUse": [True, "conditions"]}}, {"gates": {"require": ["probe"]}}]
+)
+def test_a_policy_that_is_right_passes(schema: dict[str, Any], rules: dict[str, Any]) -> None:
+    assert not list(Draft202012Validator(schema).iter_errors({"policy": rules}))
+
+
+@pytest.mark.parametrize(
+    "rules", [{"licences": {}}, {"formats": {"allow": ["zip"]}}, {"evaluations": {"maxAgeDays": "90d"}}, {"gates": {}}]
+)
+def test_a_typo_in_the_policy_is_told_with_its_place(schema: dict[str, Any], rules: dict[str, Any]) -> None:
+    errors = list(Draft202012Validator(schema).iter_errors({"policy": rules}))
+    assert errors and all(error.json_path.startswith("$.policy") for error in errors)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 from fixtures.models import add_artifact
+from fixtures.policies import write_policy
+from fixtures.signing import make_key
 from typer.testing import CliRunner
 
 from freehold.core.errors import ConfigError
@@ -84,6 +86,22 @@ def test_what_means_something_on_this_machine_alone_is_left_out_and_said(pulled:
     assert values["deployment"] == {"models": {"tiny": {"artifact": "tiny", "engine": {}}}, "gateway": {"auth": "keys"}}
     for place in (*(f"gateway.{key}" for key in gateway if key != "auth"), "tuning", "models.tiny.engine.python"):
         assert f"{place} was left out: " in said
+
+
+def test_the_deployments_policy_becomes_a_key_of_the_chart(
+    pulled: Store, chart: Path, home: Path, tmp_path: Path
+) -> None:
+    public = make_key(tmp_path).public.read_text()
+    rules = {"licenses": {"commercialUse": ["yes"]}, "signatures": {"keys": ["site.pub"]}}
+    write_policy(tmp_path / "rules.yaml", **rules)
+    write_policy(home / "freehold" / "policy.yaml", licenses={"allow": ["MIT"]})
+    document = {"models": {"packed": {"artifact": "packed"}}, "policy": "rules.yaml"}
+    values, said = _write(tmp_path, document)
+    assert values["policy"] == {"licenses": {"commercialUse": ["yes"]}, "signatures": {"keys": [public]}}
+    assert "policy" not in values["deployment"]
+    assert "The policy of this machine was left out" in said
+    ended = CliRunner().invoke(app, ["check", str(tmp_path / "values.yaml"), "--chart", str(chart)])
+    assert ended.exception is None, ended.exception
 
 
 def test_an_engine_on_ray_becomes_one_of_the_charts(pulled: Store, tmp_path: Path) -> None:

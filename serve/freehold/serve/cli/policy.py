@@ -40,7 +40,7 @@ PolicyOption = Annotated[
 )
 def check(
     target: Annotated[
-        str, typer.Argument(metavar="[CONFIG|ARTIFACT]", help="A deployment, or one artifact of the store.")
+        str, typer.Argument(metavar="CONFIG|ARTIFACT", help="A deployment, or one artifact of the store.")
     ] = str(CONFIG),
     policy: PolicyOption = None,
     at: Annotated[StageName, typer.Option("--at", help="The step that it is judged for.")] = "serve",

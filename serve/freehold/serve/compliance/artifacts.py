@@ -26,7 +26,7 @@ def show_artifact(
         quantization=quantization_of(artifact),
         unsafe=lineage.allowed,
         files=_files(artifact, store, verify=verify),
-        chain=tuple(_ancestor(link, store, lock) for link in facts.chain),
+        chain=tuple(_ancestor(link, facts, store, lock) for link in facts.chain),
         gates=tuple(_gates(facts, store)),
         evaluations=tuple(
             page.Evaluation(
@@ -93,7 +93,7 @@ def _sizes(artifact: Artifact) -> Iterator[str]:
             yield f"{record.path}: {'missing' if size is None else f'{size} bytes, recorded {record.size_bytes}'}"
 
 
-def _ancestor(link: Link, store: Store, lock: LockContent) -> page.Ancestor:
+def _ancestor(link: Link, facts: Facts, store: Store, lock: LockContent) -> page.Ancestor:
     found = None if link.is_missing else store.find(link.name)
     if found is None:
         return page.Ancestor(link.name, problem="not in the store, so nothing is known of it")
@@ -111,14 +111,18 @@ def _ancestor(link: Link, store: Store, lock: LockContent) -> page.Ancestor:
         changes=tuple(_change(step) for step in lineage.steps if step.model_dump_json() not in inherited),
         manifest=manifest.id if manifest else "",
         publisher=manifest.publisher if manifest else "",
-        license=page.License(
-            names=link.licenses,
-            commercial_use=(manifest.license.commercial_use or "") if manifest else "",
-            obligations=manifest.license.obligations if manifest else (),
-            url=manifest.license.source if manifest else "",
-        ),
+        license=_license(link, facts),
         lock=_lock_state(source, lock) if source else None,
     )
+
+
+def _license(link: Link, facts: Facts) -> page.License:
+    """As the catalogue's page of its source has it; else what the catalogue says of a licence of this name."""
+    said = {facts.commercial_use.get(name.lower(), "") for name in link.licenses}
+    if link.manifest is None or len(link.licenses) > 1:
+        return page.License(link.licenses, said.pop() if len(said) == 1 else "")
+    ours = link.manifest.license
+    return page.License(link.licenses, ours.commercial_use or "", ours.obligations, ours.source)
 
 
 def _steps(reference: str, store: Store) -> tuple[Step, ...]:

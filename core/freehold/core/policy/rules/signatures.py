@@ -1,6 +1,6 @@
 """`signatures`: who must have signed what is loaded (OpenSSF model signing)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -48,13 +48,15 @@ class SignatureRule(Rule):
 
     def with_texts(self) -> "SignatureRule":
         """With the text of every key and certificate in place of its file's name. Raises OSError."""
-        keys, certificates = (tuple(map(_text, given)) for given in (self.keys, self.certificates))
-        return self.model_copy(update={"keys": keys, "certificates": certificates})
+        return self._with(_text)
 
     def beside(self, folder: Path) -> "SignatureRule":
         """With relative files taken from the policy's folder."""
-        keys, certificates = ([_placed(one, folder) for one in given] for given in (self.keys, self.certificates))
-        return self.model_copy(update={"keys": tuple(keys), "certificates": tuple(certificates)})
+        return self._with(lambda given: _placed(given, folder))
+
+    def _with(self, change: Callable[[str], str]) -> "SignatureRule":
+        given = {name: getattr(self, name) for name in ("keys", "certificates") if name in self.model_fields_set}
+        return self.model_copy(update={name: tuple(map(change, texts)) for name, texts in given.items()})
 
     def problems(self, facts: Facts, now: datetime) -> Iterator[str]:
         for link in facts.chain:
@@ -74,7 +76,12 @@ class SignatureRule(Rule):
         is_named = any(fnmatchcase(signature.signer, pattern) for pattern in self.subjects)
         if signature.kind == "certificate" and self.subjects and not is_named:
             return f"{signature.signer} is none of {'; '.join(self.subjects)}"
-        return check_file(signature, _covered(signature, link), self.trust).problem
+        covered = _covered(signature, link)
+        problem = check_file(signature, covered, self.trust).problem
+        is_of_trusted = signature.key_id in self.trust.keys if signature.kind == "key" else self.trust.certificates
+        if problem and is_of_trusted and (others := _differing(signature, covered)):
+            return f"it is of other files; what differs is {', '.join(others)}"
+        return problem
 
     def _why(self, link: Link) -> str:
         tried = [f"{one.path.name}: {self.problem_of(one, link)}" for one in link.signatures] + list(link.unreadable)
@@ -87,6 +94,11 @@ def _text(given: str) -> str:
 
 def _placed(text: str, folder: Path) -> str:
     return text if "-----BEGIN" in text else str(folder / Path(text).expanduser())
+
+
+def _differing(signature: Signature, covered: tuple[FileRecord, ...]) -> list[str]:
+    ours = {record.path: record.sha256 for record in covered}
+    return sorted(name for name in signature.digests.keys() | ours if signature.digests.get(name) != ours.get(name))
 
 
 def _covered(signature: Signature, link: Link) -> tuple[FileRecord, ...]:

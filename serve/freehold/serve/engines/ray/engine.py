@@ -71,6 +71,7 @@ class RayEngine(Supervised):
         self.artifact_id = artifact.id
         self.max_lora_rank = max_lora_rank
         self.is_quantized_online = quantizes_online(config)
+        self._policies = policies
         self.replicas: dict[str, RayReplica] = {}
         """By the URL of their own vLLM."""
         self.adapters: dict[str, AdapterEngine] = {}
