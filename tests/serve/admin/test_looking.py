@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from fixtures.console import ADMIN_KEY, House, browser_of, house
 from sqlalchemy import insert
 
-from fixtures.console import ADMIN_KEY, House, browser_of, house
 from freehold.serve.state.budgets import read_budgets
 from freehold.serve.state.database import Database
 from freehold.serve.state.key_fields import NewKey

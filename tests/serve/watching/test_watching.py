@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
-
 from fixtures.console import VLLM_METRICS, answer_as_vllm
 from fixtures.stub_engine import Call, StubEngine
+
 from freehold.serve.admin.overview import series
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.gateway.metrics import GatewayMetrics
