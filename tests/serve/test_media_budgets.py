@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from fixtures.house import CHAT, House, bearer, open_house
+from fixtures.house import CHAT, House, answer_three, bearer, open_house
 from fixtures.media import data_url, form, image, sound
 from fixtures.stub_engine import SSE, Call
 
@@ -58,6 +58,18 @@ async def hear(call: Call) -> None:
     await call.end()
 
 
+def counting(tokens: int) -> Any:
+    """As a vLLM that counts so many for any prompt."""
+
+    async def answer(call: Call) -> None:
+        if call.target == "/tokenize":
+            await call.reply(b'{"count":%d}' % tokens)
+        else:
+            await answer_three(call)
+
+    return answer
+
+
 async def post(house: House, secret: str, path: str, **given: Any) -> tuple[int, dict[str, Any]]:
     async with aiohttp.ClientSession(house.url, headers=bearer(secret)) as client:
         data, kind = given.pop("form", (None, None))
@@ -83,17 +95,27 @@ async def test_an_image_is_reserved_by_what_the_model_makes_of_it(build: Build) 
     assert status == 200
     (row,) = await house.usage()
     assert (row["prompt_tokens"], row["completion_tokens"]) == (7, 3), "settled by the engine's own count"
-    house.engines["tiny"].senses = None
-    _, same = await house.key(tokens_per_minute=600)
-    status, refused = await post(house, same, CHAT, json=picture(4000, 3000))
-    assert status == 429, "of an unknown model an image may fill the context"
-    assert refused["error"]["code"] == "rate_limit_exceeded"
+    assert [call.target for call in house.engines["tiny"].calls] == [CHAT], "nobody had to count"
+
+
+async def test_of_an_unknown_model_the_engine_is_asked_to_count(build: Build) -> None:
+    """An image may fill its context; where that is too much, what it says counts."""
+    house = await build()
+    engine = house.engines["tiny"]
+    engine.context_tokens = 100_000
+    _, secret = await house.key(tokens_per_minute=600)
+    assert (await post(house, secret, CHAT, json=picture(4000, 3000)))[0] == 200
+    assert [call.target for call in engine.calls] == ["/tokenize", CHAT]
+    engine.answer = counting(5000)
+    status, refused = await post(house, secret, CHAT, json=picture(4000, 3000))
+    assert (status, refused["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
 async def test_a_large_image_is_refused_where_a_small_one_fits(build: Build) -> None:
     house = await build()
     house.engines["tiny"].senses = Senses(SEES.takes, Patches(unit=32, min_pixels=1024, max_pixels=2048 * 1024))
     house.engines["tiny"].context_tokens = 100_000
+    house.engines["tiny"].answer = counting(2100)
     _, secret = await house.key(tokens_per_minute=900)
     assert (await post(house, secret, CHAT, json=picture(2048, 1024)))[0] == 429
     assert (await post(house, secret, CHAT, json=picture(64, 64)))[0] == 200

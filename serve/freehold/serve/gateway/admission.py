@@ -85,11 +85,11 @@ class Admission:
         try:
             return await self._quotas.acquire(principal.key_id, principal.limits, *need)
         except OverLimit as refusal:
-            # Of files an engine counts the marks that stand for them, and nothing more.
+            # vLLM counts files here as in a completion.
             exact = await self._tokenizing.count(request, engine) if refusal.kind == "tokens" else None
-            if exact is None or exact + files >= bound:
+            if exact is None or exact >= bound:
                 raise
-        need = self._need(request, engine, exact + files, council)
+        need = self._need(request, engine, exact, council)
         return await self._quotas.acquire(principal.key_id, principal.limits, *need)
 
     def _need(

@@ -61,8 +61,8 @@ class Patches(msgspec.Struct, frozen=True, tag="patches"):
 class Fitted(msgspec.Struct, frozen=True, tag="fitted"):
     """Padded to whole squares, and shrunk until so many fit: GLM-5.
 
-    `smart_resize` of transformers' `models/glm5_next/image_processing_pil_glm5_next.py`; what has to be shrunk counts as
-    the most that fit, of which a search over heights finds nearly all.
+    `smart_resize` of transformers' `models/glm5_next/image_processing_pil_glm5_next.py`. What has to be shrunk counts
+    as the most that fit; the processor's search over heights finds nearly as many.
     """
 
     unit: int

@@ -17,8 +17,8 @@ _KEYS = {
 }
 _INNER = ("url", "data")
 """Where a part's own object has the file."""
-_WORDS = re.compile(rb"image|audio|video")
-_ESCAPED = rb"\u00"
+# A key, or the type of a part whose key is `url` or `source`. One quote is sought faster than several words.
+_START = re.compile(rb'"(?:image|audio|video|input_[iav])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class Part:
 
 
 def may_have_parts(body: bytes) -> bool:
-    """False if a JSON body certainly has none; a microsecond for 10 KB of text."""
-    return _WORDS.search(body) is not None or _ESCAPED in body
+    """False if a JSON body certainly has none; some microseconds for 10 KB of text."""
+    # Who escapes a letter hides a key.
+    return _START.search(body) is not None or (b"\\" in body and b"\\u00" in body)
 
 
 def find_parts(document: Any) -> list[Part]:
