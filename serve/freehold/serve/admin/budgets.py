@@ -47,7 +47,7 @@ def budgets_router(database: Database) -> APIRouter:
         keys = [each for each in key if each.isprintable()]  # PostgreSQL refuses a text with a null byte
         if key and not keys:
             return BudgetList(data=[])
-        found = database.call(lambda connection: read_budgets(connection, keys, MOST))
+        found = database.look(lambda connection: read_budgets(connection, keys, MOST))
         return BudgetList(data=[_shown(budget) for budget in found])
 
     return router

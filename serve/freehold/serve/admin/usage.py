@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from freehold.core.errors import UserError
 from freehold.serve.gateway.ledger.pricing import Pricing
 from freehold.serve.state.database import Database
-from freehold.serve.state.usage import GROUP, MAX_ROWS, count_groups, parse_query, parse_slice, usage_report
+from freehold.serve.state.usage import GROUP, MAX_ROWS, parse_query, parse_slice, usage_part, usage_report
 from freehold.serve.state.usage_rows import UsageReport
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
@@ -33,9 +33,7 @@ def usage_router(database: Database, pricing: Pricing) -> APIRouter:
         form: Annotated[str, Query(alias="format", description="`json` or `csv`.")] = "json",
         limit: Annotated[int | None, Query(ge=1, le=MAX_PAGE, description="So many rows; all of them.")] = None,
         offset: Annotated[int, Query(ge=0, le=MAX_ROWS, description="With a limit: rows to leave out before.")] = 0,
-        order: Annotated[
-            str, Query(description="With a limit: `group`, or what to have the largest of first.")
-        ] = GROUP,
+        order: Annotated[str, Query(description="With a limit: `group`, or what is largest first.")] = GROUP,
         key: Values = [],  # noqa: B006
         team: Values = [],  # noqa: B006
         model: Values = [],  # noqa: B006
@@ -49,11 +47,12 @@ def usage_router(database: Database, pricing: Pricing) -> APIRouter:
         part = None if limit is None else parse_slice(limit, offset, order)
 
         def read(connection: Connection) -> UsageReport:
-            lines = usage_report(connection, query, pricing.comparisons, part)
-            total = None if part is None or not query.by else count_groups(connection, query)
+            if part is None or not query.by:
+                return UsageReport(query, usage_report(connection, query, pricing.comparisons), pricing.currency)
+            lines, total = usage_part(connection, query, pricing.comparisons, part)
             return UsageReport(query, lines, pricing.currency, total)
 
-        found = database.call(read)
+        found = database.look(read)
         text = found.csv() if form == "csv" else json.dumps(found.document(), ensure_ascii=False)
         return Response(text.encode(), media_type=MEDIA_TYPES[form])
 

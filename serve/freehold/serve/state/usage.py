@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Subquery, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, or_, select
 
 from freehold.core.errors import UserError
 from freehold.serve.state.comparing import Comparison
@@ -159,26 +159,52 @@ def parse_slice(limit: int, offset: int, order: str) -> UsageSlice:
     return UsageSlice(limit, offset, order)
 
 
-def count_groups(connection: Connection, query: UsageQuery) -> int:
-    """How many lines the whole report has."""
-    groups = select(*_groups(query)).where(*_conditions(query)).group_by(*_groups(query)).subquery()
-    return connection.scalar(select(func.count()).select_from(groups)) or 0
-
-
 def usage_report(
-    connection: Connection,
-    query: UsageQuery,
-    comparisons: Mapping[str, Comparison] | None = None,
-    part: UsageSlice | None = None,
+    connection: Connection, query: UsageQuery, comparisons: Mapping[str, Comparison] | None = None
 ) -> list[UsageLine]:
-    """A line for each group that has usage, or for a part of them. Raises UserError if there are too many."""
+    """A line for each group that has usage, in the order of the groups. Raises UserError if there are too many."""
     known = comparisons or {}
-    lines: dict[tuple[Any, ...], UsageLine] = {}
-    found = connection.execute(_statement(query, known, part)).all()
+    found = connection.execute(_statement(query, known).limit(MAX_ROWS + 1)).all()
     if len(found) > MAX_ROWS:
         raise UserError(
             f"The report has more than {MAX_ROWS} rows", next_step="Take a shorter time, or fewer names in `by`."
         )
+    return _lines(connection, query, found, known)
+
+
+def usage_part(
+    connection: Connection, query: UsageQuery, comparisons: Mapping[str, Comparison], part: UsageSlice
+) -> tuple[list[UsageLine], int]:
+    """Some of the report's lines, and how many it has. The table is read once, whatever the part."""
+    all_lines = _statement(query, comparisons).cte("all_lines")
+    columns = list(all_lines.c)
+    groups, sums = columns[1 : 1 + len(query.by)], columns[1 + len(query.by) :]
+    by_name = dict(zip((column.key for column in _SUMMED), sums, strict=True))
+    largest = [] if part.order == GROUP else [func.sum(by_name[ORDERS[part.order].key]).desc()]
+    chosen = (
+        select(*groups, func.count().over().label("total"))
+        .group_by(*groups)
+        .order_by(*largest, *groups)
+        .limit(part.limit)
+        .offset(part.offset)
+        .cte("chosen")
+    )
+    is_chosen = and_(*(group == chosen.c[group.key] for group in groups))
+    rows = connection.execute(select(all_lines, chosen.c.total).join(chosen, is_chosen)).all()
+    total = int(rows[0].total) if rows else 0
+    if not rows and part.offset:
+        counted = select(*groups).distinct().subquery()
+        total = connection.scalar(select(func.count()).select_from(counted)) or 0
+    lines = _lines(connection, query, [row[:-1] for row in rows], comparisons)
+    if part.order != GROUP:
+        lines.sort(key=lambda line: -getattr(line, ORDERS[part.order].key))  # equals stay in the order of the groups
+    return lines, total
+
+
+def _lines(
+    connection: Connection, query: UsageQuery, found: Sequence[Sequence[Any]], known: Mapping[str, Comparison]
+) -> list[UsageLine]:
+    lines: dict[tuple[Any, ...], UsageLine] = {}
     for model, *rest in found:
         key, sums = tuple(rest[: len(query.by)]), [int(value) for value in rest[len(query.by) :]]
         line = lines.get(key)
@@ -186,41 +212,24 @@ def usage_report(
             line = lines[key] = UsageLine(dict(zip(query.by, key, strict=True)))
         line.add(sums, known.get(model))
     ordered = [lines[key] for key in sorted(lines)]
-    if part is not None and part.order != GROUP:
-        ordered.sort(key=lambda line: -getattr(line, ORDERS[part.order].key))  # equals stay in the order of the groups
     if "key" in query.by:
         _name_keys(connection, ordered)
     return ordered
 
 
-def _statement(query: UsageQuery, known: Mapping[str, Comparison], part: UsageSlice | None) -> Select[Any]:
+def _statement(query: UsageQuery, known: Mapping[str, Comparison]) -> Select[Any]:
     """Sums by the groups, and by each model that has a list price of its own to compare with."""
     compared = case((UsageRow.model.in_(known), UsageRow.model), else_="").label("compared_model")
-    groups = _groups(query)
-    statement = select(compared, *groups, *(func.sum(column) for column in _SUMMED)).where(*_conditions(query))
-    if part is not None and groups:
-        chosen = _chosen(query, part)
-        statement = statement.join(chosen, and_(*(group == chosen.c[f"g{at}"] for at, group in enumerate(groups))))
-    return statement.group_by("compared_model", *groups).limit(MAX_ROWS + 1)
-
-
-def _chosen(query: UsageQuery, part: UsageSlice) -> Subquery:
-    """The groups of a part of the report."""
-    groups = _groups(query)
-    largest = [] if part.order == GROUP else [func.sum(ORDERS[part.order]).desc()]
+    groups = [GROUPS[name] for name in query.by]
     return (
-        select(*(group.label(f"g{at}") for at, group in enumerate(groups)))
+        select(
+            compared,
+            *(group.label(f"by_{name}") for name, group in zip(query.by, groups, strict=True)),
+            *(func.sum(column).label(column.key) for column in _SUMMED),
+        )
         .where(*_conditions(query))
-        .group_by(*groups)
-        .order_by(*largest, *groups)
-        .limit(part.limit)
-        .offset(part.offset)
-        .subquery()
+        .group_by("compared_model", *groups)
     )
-
-
-def _groups(query: UsageQuery) -> list[Any]:
-    return [GROUPS[name] for name in query.by]
 
 
 def _conditions(query: UsageQuery) -> list[ColumnElement[bool]]:

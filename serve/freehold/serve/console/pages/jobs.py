@@ -32,7 +32,7 @@ def routes(console: Console, router: APIRouter) -> None:
     async def show_new(request: Request) -> Response:
         api = console.api(request)
         files = await optional(api, FILES, limit=200)
-        models = [each["name"] for each in (await api.get("/admin/v1/engines"))["data"] if each["kind"] == "model"]
+        models = (await api.get("/admin/v1/datasets"))["models"]
         return console.render(request, "job_new.html.jinja", files=files, models=models)
 
     @router.get("/tuning/{job_id}")
@@ -91,7 +91,7 @@ def routes(console: Console, router: APIRouter) -> None:
     async def show_file(request: Request, file_id: str, model: str = "") -> Response:
         api = console.api(request)
         file = await api.get(f"{FILES}/{quoted(file_id)}")
-        models = [each["name"] for each in (await api.get("/admin/v1/engines"))["data"] if each["kind"] == "model"]
+        models = (await api.get("/admin/v1/datasets"))["models"]
         return console.render(request, "training_file.html.jinja", file=file, models=models, model=model)
 
     @router.get("/files/{file_id}/check")
@@ -176,12 +176,12 @@ def losses(events: list[dict[str, Any]]) -> dict[str, Any]:
     x = sorted(steps)
     curves = (("training", "train_loss"), ("validation", "valid_loss"))
     series = [{"label": label, "values": [steps[step].get(name) for step in x]} for label, name in curves]
-    rates = [steps[step].get("learning_rate") for step in x]
+    rates = [None if (rate := steps[step].get("learning_rate")) is None else rate * 1e6 for step in x]
     shown = [each for each in series if any(value is not None for value in each["values"])]
     rate = [{"label": "learning rate", "values": rates}] if any(value is not None for value in rates) else []
     return {
         "loss": {"unit": "nats", "steps": True, "x": x, "series": shown},
-        "rate": {"unit": "per step", "steps": True, "x": x, "series": rate},
+        "rate": {"unit": "millionths", "steps": True, "x": x, "series": rate},
     }
 
 

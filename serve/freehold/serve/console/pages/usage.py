@@ -1,5 +1,6 @@
 """Usage: who used what, what it cost, and what the closed model would have cost."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,8 +62,10 @@ def routes(console: Console, router: APIRouter) -> None:
     async def show(request: Request) -> Response:
         choice, api = Choice.of(request), console.api(request)
         offset = (choice.page - 1) * ROWS
-        report = await api.get(PATH, **choice.query(limit=ROWS, offset=offset, order=choice.order))
-        totals = await api.get(PATH, **choice.query(by=""))
+        report, totals = await asyncio.gather(
+            api.get(PATH, **choice.query(limit=ROWS, offset=offset, order=choice.order)),
+            api.get(PATH, **choice.query(by="")),
+        )
         return console.render(
             request,
             "usage.html.jinja",
@@ -102,7 +105,7 @@ def charts_of(report: dict[str, Any]) -> dict[str, Any]:
     tokens.append({"label": "Generated", "values": column("completion_tokens")})
     money = [{"label": "Own cost", "values": column("money")}]
     if any(row["replaced_money"] is not None for row in report["data"]):
-        money.append({"label": "Closed list price", "values": column("replaced_money")})
+        money.append({"label": "Closed list price, where known", "values": column("replaced_money")})
     unit = report["currency"]
     return {
         "tokens": {"unit": "tokens", "x": at, "series": tokens, "days": True, "bars": len(at) <= 2},

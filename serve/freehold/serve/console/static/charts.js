@@ -20,6 +20,8 @@
   const times = (spec) => (_, ticks) =>
     ticks.map((tick) => (spec.days ? utc(tick).slice(5, 10) : utc(tick).slice(11, ticks[1] - ticks[0] < 60 ? 19 : 16)));
 
+  const short = (value) => value.toLocaleString("en", { notation: "compact", maximumFractionDigits: 2 });
+
   const options = (spec, width) => {
     const [ink, grid] = [style("--ink"), style("--edge")];
     const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
@@ -29,7 +31,7 @@
       legend: { show: spec.series.length > 1 },
       cursor: { y: false },
       scales: { x: { time: !spec.steps }, y: { range: (_, __, most) => [0, spec.most ?? (most > 0 ? most * 1.1 : 1)] } },
-      axes: [spec.steps ? axis : { ...axis, values: times(spec), space: spec.days ? 60 : 80, incrs: spec.days ? DAYS : SECONDS }, { ...axis, size: 64, label: spec.unit, labelSize: 20, values: (_, ticks) => ticks.map(round) }],
+      axes: [spec.steps ? axis : { ...axis, values: times(spec), space: spec.days ? 60 : 80, incrs: spec.days ? DAYS : SECONDS }, { ...axis, size: 64, label: spec.unit, labelSize: 20, values: (_, ticks) => ticks.map(short) }],
       series: [
         spec.steps ? { label: "Step" } : { label: "Time (UTC)", value: (_, at) => (at === null ? "–" : utc(at).slice(spec.days ? 0 : 11, spec.days ? 10 : 19)) },
         ...spec.series.map((each, index) => ({
