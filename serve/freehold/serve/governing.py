@@ -32,6 +32,7 @@ from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.library.library import Library
 from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
@@ -103,6 +104,8 @@ async def governance(
         pricing, audit = Pricing(config, engines), AuditLog(settings.audit_log)
         watch = Watch(engines)
         stack.push_async_callback(watch.close)
+        jobs = JobDesk(settings, environ, has_store=has_store)
+        stack.push_async_callback(jobs.close)
         desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
@@ -115,7 +118,7 @@ async def governance(
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
-                house_router(House(config, settings, database, Library(settings, engines)), keyring, audit),
+                house_router(House(config, settings, database, Library(settings, engines), jobs), keyring, audit),
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
