@@ -36,4 +36,6 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert linked.is_file(), target
         if anchor:
             headings = re.findall(r"(?m)^#+ (.*)$", linked.read_text())
-            assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, target
+            assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, (
+                target
+            )

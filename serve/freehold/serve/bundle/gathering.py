@@ -35,7 +35,7 @@ from freehold.serve.bundle.index import (
 from freehold.serve.bundle.naming import NamedArtifact, find_named, locks_of, require_servable
 from freehold.serve.bundle.sbom import bill_of_materials
 from freehold.serve.bundle.wheels import Wheel, WheelRequest, gather_wheels
-from freehold.serve.config import DeploymentConfig, load_config
+from freehold.serve.config import DeploymentConfig, VllmEngine, load_config
 from freehold.serve.deploying.bundle import images as images_of
 from freehold.serve.deploying.chart import find_chart
 from freehold.serve.deploying.checking import check_values, load_values
@@ -98,7 +98,7 @@ def gather(
     """
     config, named = sources_of(request, store)
     for model, served in config.models.items():
-        if isinstance(served.engine, ProcessEngine) and served.engine.python:
+        if isinstance(served.engine, VllmEngine) and served.engine.python:
             report(
                 f"models.{model}.engine.python: {served.engine.python} is not in the bundle; it has to be made inside."
             )

@@ -7,7 +7,7 @@ from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.hub.lockfile import LockContent, LockedModel
 from freehold.core.store import Artifact, SourceRecord, Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
-from freehold.serve.config import DeploymentConfig, ProcessEngine
+from freehold.serve.config import DeploymentConfig, VllmEngine
 from freehold.serve.deploying.checking import named_artifacts
 from freehold.serve.engines.promotion import require_gates
 
@@ -42,7 +42,7 @@ def require_servable(config: DeploymentConfig, store: Store) -> None:
     """Raises ConfigError listing every gate that `freehold serve` would refuse inside, where nothing can be done."""
     problems = []
     for name, model in config.models.items():
-        if not isinstance(model.engine, ProcessEngine) or model.artifact is None:
+        if not isinstance(model.engine, VllmEngine) or model.artifact is None:
             continue
         base = store.get(model.artifact)
         try:
