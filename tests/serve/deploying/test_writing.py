@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from fixtures.models import add_artifact
+from fixtures.signing import issue, make_key
 from typer.testing import CliRunner
 
 from freehold.core.errors import ConfigError
@@ -109,3 +110,16 @@ def test_a_wrong_deployment_is_told(tmp_path: Path) -> None:
     config.write_text("models: {tiny: {}}\n")
     ended = CliRunner().invoke(app, ["values", str(config)])
     assert isinstance(ended.exception, ConfigError) and ended.stdout == ""
+
+
+def test_keys_that_count_are_written_as_texts(pulled: Store, tmp_path: Path) -> None:
+    """A pod has not the files of this machine."""
+    key, issued = make_key(tmp_path).public, issue(tmp_path)
+    text = key.read_text()
+    signatures = {"keys": [str(key), text], "certificates": [str(issued.authority)]}
+    values, _ = _write(tmp_path, {"models": {"chat": {"artifact": "tiny"}}, "signatures": signatures})
+    written = values["deployment"]["signatures"]
+    assert written == {"keys": [text, text], "certificates": [issued.authority.read_text()]}
+    key.unlink()
+    with pytest.raises(ConfigError, match=r"site\.pub"):
+        _write(tmp_path, {"models": {"chat": {"artifact": "tiny"}}, "signatures": {"keys": [str(key)]}})

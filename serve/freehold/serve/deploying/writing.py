@@ -16,6 +16,7 @@ from freehold.core.hub.lockfile import LockContent, LockedModel, read_lock
 from freehold.core.hub.path import KIND as PATH
 from freehold.core.hub.sources import open_request
 from freehold.core.settings import Settings
+from freehold.core.signing import Trust, is_pem
 from freehold.core.store import Artifact, SourceRecord, Store
 from freehold.serve.config import DeploymentConfig, ProcessEngine, parse_config
 from freehold.serve.config.base import read_yaml
@@ -36,6 +37,7 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
     document = read_yaml(path, "Write one (docs/configuration.md).")
     config = parse_config(document, str(path))
     _leave_out(document, config, report)
+    _inline_keys(document, config)
     sources = _Sources(Store(settings.store_root), read_lock(lock), settings, report)
     engines: dict[str, Any] = {}
     artifacts: dict[str, Any] = {}
@@ -76,6 +78,16 @@ def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Calla
             report(
                 f"models.{name}.engine.chatTemplate is a file here: mount it in its pods (engines.{name}.extraVolumes)."
             )
+
+
+def _inline_keys(document: dict[str, Any], config: DeploymentConfig) -> None:
+    """Whose signatures count, as texts: a pod has not the files of this machine. Raises ConfigError."""
+    if config.signatures is None:
+        return
+    for kind in ("keys", "certificates"):
+        if given := getattr(config.signatures, kind):
+            Trust.load(**{kind: given})
+            document["signatures"][kind] = [one if is_pem(one) else Path(one).read_text() for one in given]
 
 
 def _accelerators(engine: ProcessEngine) -> int:
