@@ -2,6 +2,7 @@
 it tells; forms relayed as they came.
 """
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from fixtures.media import data_url, form, image, sound
 from fixtures.stub_engine import SSE, Call
 
 from freehold.serve.gateway import new_event_loop
+from freehold.serve.gateway.winding import ABORT_PATH
 from freehold.serve.senses import Modality, Senses
 from freehold.serve.senses.images import Patches
 from freehold.serve.senses.sounds import Sound
@@ -209,6 +211,43 @@ async def test_a_form_goes_to_a_route_and_keeps_every_other_byte(build: Build) -
     assert engine.calls[-1].body == body.replace(b"whisper-1", b"tiny")
     status, refused = await post(house, secret, SPEECH, form=form({"model": "tiny"}, sound(1)))
     assert (status, refused["error"]["code"]) == (403, "model_not_allowed")
+
+
+async def test_a_client_that_leaves_stops_every_window(build: Build) -> None:
+    aborted: list[str] = []
+    stopped = asyncio.Event()
+
+    async def answer(call: Call) -> None:
+        if call.target.encode() == ABORT_PATH:
+            aborted.extend(call.json["request_ids"])
+            stopped.set()
+            await call.reply(b"")
+            return
+        await call.start(content_type=SSE)
+        await call.chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
+        await stopped.wait()
+        usage = {"prompt_tokens": 6108, "completion_tokens": 5}
+        await call.chunk(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
+        await call.end()
+
+    house = await build()
+    engine = house.engines["tiny"]
+    engine.senses, engine.answer, engine.can_abort = HEARS, answer, True
+    _, secret = await house.key()
+    body, kind = form({"model": "tiny", "stream": "true"}, sound(61))
+    async with (
+        aiohttp.ClientSession(house.url, headers=bearer(secret) | {"content-type": kind}) as client,
+        client.post(SPEECH, data=io.BytesIO(body)) as told,
+    ):
+        await told.content.readany()
+        told.close()
+    async with asyncio.timeout(30):
+        await stopped.wait()
+        while not (rows := await house.usage()) or not rows[0]["completion_tokens"]:
+            await asyncio.sleep(0.05)
+    assert rows[0]["prompt_tokens"] == 6108
+    name, *windows = aborted
+    assert name.startswith("transcribe-") and windows == [f"{name}-{number}" for number in range(4)]
 
 
 async def test_a_refused_file_costs_nothing(build: Build) -> None:

@@ -107,7 +107,7 @@ def test_what_says_no_size_counts_as_the_largest(content: bytes) -> None:
     url = {"type": "image_url", "image_url": {"url": data_url(content)}}
     assert weigh(chat(url), Senses(ALL, EYES)).tokens in (EYES.most, 0)
     far = {"type": "image_url", "image_url": {"url": "https://images.example/a.png"}}
-    assert weigh(chat(far), Senses(ALL, EYES)) == Weight(EYES.most, 0)
+    assert weigh(chat(far), Senses(ALL, EYES)) == Weight(EYES.most, urls=1)
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -12,7 +12,7 @@ from freehold.serve.gateway.body import read_body
 from freehold.serve.gateway.errors import Unavailable
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
-from freehold.serve.gateway.media import NO_WEIGHT, UNKNOWN, Weight
+from freehold.serve.gateway.media import NO_WEIGHT, Weight
 from freehold.serve.gateway.owners import ResponseOwners
 from freehold.serve.gateway.parameters import check_parameters
 from freehold.serve.gateway.principal import Principal
@@ -89,11 +89,14 @@ class Reception:
 
     def _weigh(self, request: RelayedRequest, engine: Engine) -> Weight:
         """What its files cost. Raises RequestError for those that the engine would not take."""
-        if self._weighing is None:
-            return UNKNOWN if self._media is not None and self._media.is_concerned(request.body) else NO_WEIGHT
-        if request.form is not None:
+        if self._weighing is not None and request.form is not None:
             return self._weighing.weigh_file(request.body[slice(*request.form.file)], engine)
-        return self._weighing.weigh(request.body, request.document, engine)
+        weight = NO_WEIGHT
+        if self._weighing is not None:
+            weight = self._weighing.weigh(request.body, request.document, engine)
+        if self._media is not None and not weight.urls and self._media.is_concerned(request.body):
+            return weight._replace(tokens=None)  # what is neither image, sound nor video: a PDF
+        return weight
 
     def _check_inlined(self, job: Job, engine: Engine) -> None:
         """What was fetched is held to the same limits."""

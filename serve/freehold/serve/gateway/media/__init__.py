@@ -3,6 +3,6 @@ fetched by the gateway, so that no engine ever opens a socket to an address that
 """
 
 from freehold.serve.gateway.media.inlining import MediaInliner
-from freehold.serve.gateway.media.weighing import NO_WEIGHT, UNKNOWN, Weighing, Weight
+from freehold.serve.gateway.media.weighing import NO_WEIGHT, Weighing, Weight
 
-__all__ = ["NO_WEIGHT", "UNKNOWN", "MediaInliner", "Weighing", "Weight"]
+__all__ = ["NO_WEIGHT", "MediaInliner", "Weighing", "Weight"]

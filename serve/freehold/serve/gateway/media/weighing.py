@@ -25,12 +25,13 @@ class Weight(NamedTuple):
     """What they take of the body, which says nothing of the prompt."""
     seconds: float = 0.0
     """Of sound, as far as headers say."""
+    urls: int = 0
+    """How many of them are named by URL."""
     windows: int = 1
     """Parts that an engine cuts a file of sound into, each with an answer of its own."""
 
 
 NO_WEIGHT = Weight()
-UNKNOWN = Weight(tokens=None)
 WINDOW_S = 30
 """vLLM cuts longer files into parts of this length."""
 
@@ -59,7 +60,12 @@ class Weighing:
         costs = [self._cost(part, heard, engine) for part, heard in zip(parts, seconds, strict=True)]
         known = [cost for cost in costs if cost is not None]
         tokens = sum(known) if len(known) == len(costs) else None
-        return Weight(tokens, sum(len(part.encoded) for part in parts), sum(heard or 0 for heard in seconds))
+        return Weight(
+            tokens,
+            encoded_bytes=sum(len(part.encoded) for part in parts),
+            seconds=sum(heard or 0 for heard in seconds),
+            urls=sum(not part.encoded for part in parts),
+        )
 
     def weigh_file(self, content: bytes, engine: Engine) -> Weight:
         """Of a file of sound in a form. Raises RequestError as `weigh` does."""
@@ -68,7 +74,7 @@ class Weighing:
         most_s = self._max_audio_s if seconds is None else seconds
         rule = engine.senses.heard if engine.senses is not None else None
         tokens = None if rule is None else rule.tokens(most_s)
-        return Weight(tokens, len(content), seconds or 0, max(1, math.ceil(most_s / WINDOW_S)))
+        return Weight(tokens, len(content), seconds or 0, windows=max(1, math.ceil(most_s / WINDOW_S)))
 
     def _sound(self, content: bytes, param: str) -> float | None:
         seconds = sound_seconds(content)
