@@ -98,7 +98,7 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
     for each in reversed(model.__mro__):
         if issubclass(each, BaseModel) and each is not BaseModel:
             texts |= _own_texts(each)
-    return {name: text for name, text in texts.items() if name in model.model_fields}
+    return {name: text for name, text in texts.items() if name in model.model_fields}  # not those of class variables
 
 
 def _own_texts(model: type[BaseModel]) -> dict[str, str]:

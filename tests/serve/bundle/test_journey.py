@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from fixtures.bundles import Inside, Outside, repack
 from fixtures.models import add_artifact, read_files
+from fixtures.policies import write_policy
 from fixtures.signing import issue, make_key
 
-from freehold.core.errors import ConfigError, IntegrityError, NotFoundError, RefusedError
+from freehold.core.errors import ConfigError, IntegrityError, NotFoundError, PolicyError, RefusedError
 from freehold.core.gates import Verdict, read_verdict, record_evaluation, record_verdict
 from freehold.core.hub.lockfile import LockContent
 from freehold.core.policy import read_policy
@@ -347,3 +348,16 @@ def test_model_signings_own_command_verifies_what_plain_tools_unpack(outside: Ou
     _flip(folder / "freehold.lock")
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode != 0 and "freehold.lock" in ended.stdout + ended.stderr
+
+
+def test_what_the_policy_inside_forbids_is_not_brought_in(outside: Outside, inside: Inside) -> None:
+    made = outside.create()
+    rules = {"licenses": {"allow": ["MIT"]}, "publishers": {"allow": ["hub:nobody/*"]}}
+    write_policy(inside.settings.own_policy, **rules)
+    with pytest.raises(PolicyError, match="may not be installed") as refused:
+        inside.install(made.files[0][0])
+    assert {line.split("'")[1] for line in refused.value.violations} == {"licenses", "publishers"}
+    assert any(outside.model.id in line for line in refused.value.violations)
+    assert not inside.store.artifacts()
+    inside.settings.own_policy.unlink()
+    inside.install(made.files[0][0])

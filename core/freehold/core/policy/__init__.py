@@ -3,7 +3,7 @@
 from freehold.core.policy.facts import Facts, Link
 from freehold.core.policy.gathering import facts_before_pull, facts_of, facts_of_lineage
 from freehold.core.policy.loading import PolicyFile, find_policies, parse_policy, read_policy
-from freehold.core.policy.policies import NO_POLICY, Finding, Policies, policies_here
+from freehold.core.policy.policies import NO_POLICY, Finding, Policies, policies_here, refuse
 from freehold.core.policy.policy import Policy
 from freehold.core.policy.stage import Stage
 
@@ -23,4 +23,5 @@ __all__ = [
     "parse_policy",
     "policies_here",
     "read_policy",
+    "refuse",
 ]

@@ -47,8 +47,13 @@ def facts_of(
     )
 
 
-def facts_of_lineage(lineage: Lineage, folder: Path, catalogue: Catalogue) -> Facts:
-    """Of what was fetched to a folder, before it enters the store."""
+def facts_of_lineage(lineage: Lineage, folder: Path | None, catalogue: Catalogue) -> Facts:
+    """Of what was fetched to a folder, before it enters the store; its parents are judged by themselves.
+
+    Without a folder the signatures that it brings are not looked at: what carries it was signed as a whole.
+    """
+    if folder is None:
+        return Facts((_link(lineage, catalogue),), commercial_use=commercial_uses(catalogue))
     link = replace(_link(lineage, catalogue), is_loaded=True, folder=folder, **_brought(lineage, folder))
     return Facts((link,), commercial_use=commercial_uses(catalogue))
 

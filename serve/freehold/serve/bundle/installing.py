@@ -12,6 +12,7 @@ from freehold.core.gates import Verdict, read_verdict, record_verdict
 from freehold.core.hub.disk import check_disk
 from freehold.core.hub.receive import Receiver
 from freehold.core.hub.snapshot import RemoteFile
+from freehold.core.policy import Policies, Stage, facts_of_lineage, policies_here, refuse
 from freehold.core.progress import ByteBar
 from freehold.core.settings import Settings
 from freehold.core.signing import Trust, add_signature
@@ -55,7 +56,8 @@ def install_bundle(
     """Check who signed, then put everything in its place; an interrupted install goes on where it stopped.
 
     Raises RefusedError for a bundle that nobody trusted has signed or that is older than the installed one,
-    IntegrityError with the member's path for what is damaged, EnvironmentProblem for a disk without room.
+    PolicyError for models that this machine's policy would not let in, IntegrityError with the member's path for what is
+    damaged, EnvironmentProblem for a disk without room.
     """
     with open_bundle(path) as bundle:
         signer = require_signature(bundle, trust, accept_unsigned=accept_unsigned)
@@ -64,7 +66,7 @@ def install_bundle(
         by_place: dict[str, list[Located]] = {}
         for located in bundle.files():
             by_place.setdefault(_place(located[0].path), []).append(located)
-        return _Installation(bundle, site, store, by_place).run(signer)
+        return _Installation(bundle, site, store, by_place, policies_here(settings)).run(signer)
 
 
 def _place(path: str) -> str:
@@ -76,7 +78,15 @@ def _place(path: str) -> str:
 class _Installation:
     """One install."""
 
-    def __init__(self, bundle: OpenBundle, site: Site, store: Store, by_place: dict[str, list[Located]]) -> None:
+    def __init__(
+        self,
+        bundle: OpenBundle,
+        site: Site,
+        store: Store,
+        by_place: dict[str, list[Located]],
+        policies: Policies,
+    ) -> None:
+        self._policies = policies
         self._bundle = bundle
         self._site = site
         self._store = store
@@ -86,6 +96,10 @@ class _Installation:
     def run(self, signer: str) -> InstalledBundle:
         index = self._bundle.index
         lineages = {one.id: self._lineage(one) for one in index.artifacts}
+        facts = [facts_of_lineage(one, None, self._policies.catalogue) for one in lineages.values()]
+        refuse(
+            f"{index.name} may not be installed", [f for one in facts for f in self._policies.judge(one, Stage.PULL)]
+        )
         self._check_room()
         self._receive_site()
         artifacts = [self._artifact(one, lineages[one.id]) for one in index.artifacts]

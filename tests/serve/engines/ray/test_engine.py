@@ -11,7 +11,9 @@ import aiohttp
 import psutil
 import pytest
 from fixtures.adapters import add_adapter, add_base
+from fixtures.policies import policies
 
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.host import Wanted
@@ -32,7 +34,9 @@ SUPPORT = {"support": Wanted("support", (), True)}
 class Bench:
     """One engine under test, with what it reported."""
 
-    def __init__(self, folder: Path, options: dict[str, Any], env: dict[str, str], adapts: bool) -> None:
+    def __init__(
+        self, folder: Path, options: dict[str, Any], env: dict[str, str], adapts: bool, held: Policies = NO_POLICY
+    ) -> None:
         self.wanted = folder / "wanted"
         self.lives = folder / "lives"
         self.reports: list[str] = []
@@ -46,7 +50,8 @@ class Bench:
         runtime = EngineRuntime(Path(sys.executable), VERSION, has_gpu=False, log=folder / "run" / "ray.log")
         self.settings = Settings(home=folder)
         rank = 8 if adapts else None
-        self.engine = RayEngine("alpha", artifact, config, runtime, store, self.reports.append, self.settings, rank)
+        report = self.reports.append
+        self.engine = RayEngine("alpha", artifact, config, runtime, store, report, self.settings, rank, held)
         self.engines: dict[str, Engine] = {"alpha": self.engine}
         self.adapters = RayAdapters(self.engine, self.engines)
 
@@ -83,8 +88,10 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     monkeypatch.setattr(ray_engine, "DRIVER", FIXTURES / "stub_ray_driver.py")
 
     @asynccontextmanager
-    async def run(adapts: bool = False, env: dict[str, str] | None = None, **options: Any) -> AsyncIterator[Bench]:
-        bench = Bench(tmp_path, options, env or {}, adapts)
+    async def run(
+        adapts: bool = False, env: dict[str, str] | None = None, held: Policies = NO_POLICY, **options: Any
+    ) -> AsyncIterator[Bench]:
+        bench = Bench(tmp_path, options, env or {}, adapts, held)
         if adapts:
             bench.adapters.want(SUPPORT)
             await bench.adapters.start()
@@ -188,6 +195,15 @@ async def test_an_adapter_that_cannot_be_loaded_fails_and_the_model_is_served(st
         status, _ = bench.adapters.statuses()["missing"]
         assert status.phase is AdapterPhase.FAILED and "missing" in status.detail
         assert bench.engines["support"].state is EngineState.READY
+
+
+async def test_an_adapter_that_a_policy_forbids_is_loaded_by_no_replica(start: Start, tmp_path: Path) -> None:
+    async with start(adapts=True, held=policies(tmp_path, licenses={"allow": ["MIT"]})) as bench:
+        await bench.ready()
+        await bench.until(lambda: bench.engines["support"].state is EngineState.FAILED)
+        status, _ = bench.adapters.statuses()["support"]
+        assert "policy rule 'licenses'" in status.detail
+        assert not bench.lives.with_suffix(".adapters").is_file(), "the engine never heard of it"
 
 
 async def test_a_replica_without_an_adapter_that_the_others_have_may_not_begin(start: Start) -> None:
