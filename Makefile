@@ -41,6 +41,7 @@ docs: env ## Write the generated pages anew
 	@$(RUN) freehold.serve.openapi_reference docs/reference/openapi.json
 	@$(RUN) freehold.quantize.methods.reference docs/quantization.md
 	@$(RUN) freehold.core.manifest.schema manifests/model.schema.json
+	@$(RUN) freehold.core.policy.schema manifests/policy.schema.json
 	@$(RUN) freehold.core.manifest.reference docs/models.md
 	@$(RUN) freehold.core.plan.counting manifests/sizes.json
 

@@ -41,6 +41,7 @@ class AdapterEngine:
         self.leaves = False
         self.headers: Mapping[str, str] = {}
         self.provider = base.provider
+        self.is_spread = base.is_spread
         self._base = base
         self._loaded_in_life = 0
 

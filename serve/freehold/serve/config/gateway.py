@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from freehold.serve.config.base import ConfigModel, SecretRef
+from freehold.serve.config.console import ConsoleConfig
 
 
 class MediaConfig(ConfigModel):
@@ -32,6 +33,9 @@ class GatewayConfig(ConfigModel):
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that share the port; one fills one core. Limits of keys hold for all together; each judges canaries,
     bounds shadows and shares out engine time by its own requests, so costs by engine time are an upper bound."""
+    spreading: Literal["prefix-affinity", "least-tokens", "least-requests", "round-robin"] = "prefix-affinity"
+    """Which of a model's replicas in a cluster gets a request. `prefix-affinity`: the one that has read what the
+    request begins with, as long as it has room; the others look at load alone, or at nothing."""
     auth: Literal["none", "keys"] = "none"
     """`keys` asks every request for a key of `freehold keys create`; `none` serves whoever reaches the port."""
     admin_key_from: SecretRef | None = None
@@ -47,6 +51,8 @@ class GatewayConfig(ConfigModel):
     """Log a line per request: key id, model, route, path, status, duration and token counts."""
     media: MediaConfig = MediaConfig()
     """Fetching of what requests name by URL."""
+    console: ConsoleConfig = ConsoleConfig()
+    """The console at `/console`."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
     """Larger request bodies are refused with a 400; images and audio travel in bodies."""
     header_timeout_s: float = Field(default=10.0, gt=0)

@@ -14,7 +14,7 @@ from freehold.core.errors import EngineError
 from freehold.core.store import Artifact
 from freehold.serve.adapters import vllm_lora
 from freehold.serve.adapters.status import AdapterStatus
-from freehold.serve.config import ProcessEngine as ProcessConfig
+from freehold.serve.config import VllmEngine
 from freehold.serve.engines.abilities import chat_template_text, engine_abilities, has_abort
 from freehold.serve.engines.diagnosis import Diagnosis
 from freehold.serve.engines.engine import EngineState
@@ -40,7 +40,7 @@ class AttachedEngine:
         self,
         name: str,
         artifact: Artifact,
-        config: ProcessConfig,
+        config: VllmEngine,
         base_url: str,
         report: Callable[[str], None],
         *,
@@ -56,6 +56,7 @@ class AttachedEngine:
         self.headers: Mapping[str, str] = {}
         self.fingerprint = ""
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = False
         self.context_tokens = config.max_model_len
         self.can_abort = False

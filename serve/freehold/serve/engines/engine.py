@@ -85,6 +85,11 @@ class Engine(Protocol):
     def provider(self) -> str:
         """Whose API it is, as traces name it: `vllm`, `openai` or `anthropic`."""
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether somebody else spreads requests over replicas behind its address: then a request that was
+        lost may be asked again, and a plain text is the word of whoever spreads them."""
+
     def speaks(self, anthropic: bool) -> bool:
         """Whether it has Anthropic's paths (True), or OpenAI's and the others (False)."""
 

@@ -28,6 +28,7 @@ class EngineView(msgspec.Struct, frozen=True):
     speaks_openai: bool
     speaks_anthropic: bool
     artifact_id: str = ""
+    is_spread: bool = False
     senses: Senses | None = None
 
 
@@ -54,6 +55,7 @@ class MirroredEngine:
         self.senses = view.senses
         self.adapter = view.adapter
         self.provider = view.provider
+        self.is_spread = view.is_spread
         self._speaks = (view.speaks_openai, view.speaks_anthropic)
 
     def speaks(self, anthropic: bool) -> bool:
@@ -107,5 +109,6 @@ def view_of(engine: Engine) -> EngineView:
         speaks_openai=engine.speaks(anthropic=False),
         speaks_anthropic=engine.speaks(anthropic=True),
         artifact_id=engine.artifact_id,
+        is_spread=engine.is_spread,
         senses=engine.senses,
     )

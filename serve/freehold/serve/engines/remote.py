@@ -30,6 +30,7 @@ class RemoteEngine:
         self.headers: Mapping[str, str] = _authorization(name, config, environ)
         self.fingerprint = self.artifact_id = ""  # what answers there is not ours to vouch for
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = config.leaves
         self.context_tokens: int | None = None
         self.can_abort = True  # it may be a vLLM; one that is not says so with a 404

@@ -25,6 +25,7 @@ class UpstreamEngine:
         self.context_tokens: int | None = None
         self.can_abort = False
         self.provider: str = config.api
+        self.is_spread = False
         self.abilities: frozenset[str] | None = None
         self.senses: Senses | None = None
         self.adapter: AdapterStatus | None = None

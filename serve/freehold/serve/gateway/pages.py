@@ -47,11 +47,16 @@ def create_pages(
     async def ready() -> Response:
         return _readiness(engines, relay, stands_alone=services.stands_alone)
 
+    async def exposition() -> bytes:
+        siblings = services.siblings
+        return metrics.render() if siblings is None else await siblings.exposition(metrics.render)
+
+    if services.watch is not None:
+        services.watch.source = exposition
+
     @pages.get("/metrics")
     async def show_metrics() -> Response:
-        siblings = services.siblings
-        text = metrics.render() if siblings is None else await siblings.exposition(metrics.render)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     document = cache(lambda: openapi_document(pages))  # at the first request: nobody waits for it at the start
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from freehold.serve.gateway.quotas import QuotaBook
     from freehold.serve.gateway.tracing import GatewayTracer
     from freehold.serve.recording.recorder import Recorder
+    from freehold.serve.watching.watch import Watch
     from freehold.serve.workers.siblings import Siblings
 
 
@@ -36,6 +37,8 @@ class Services:
     """Further pages: files, fine-tuning jobs, batches."""
     batches: "BatchRunner | None" = None
     """Works on batches by this process's relay."""
+    watch: "Watch | None" = None
+    """Reads the gateway's metrics while somebody looks."""
     siblings: "Siblings | None" = None
     """The other processes of this gateway."""
     stands_alone: bool = False

@@ -35,6 +35,8 @@ class UsageReport:
     query: UsageQuery
     lines: list[UsageLine]
     currency: str
+    total: int | None = None
+    """How many lines the whole report has, where this is a part of it."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ class UsageReport:
             "since": show_moment(self.query.since),
             "until": show_moment(self.query.until),
             "by": list(self.query.by),
+            "total": len(self.lines) if self.total is None else self.total,
         }
 
     def csv(self) -> str:
