@@ -11,8 +11,12 @@ from freehold.serve.console.oidc import Provider
 from freehold.serve.console.oidc_sign_in import CALLBACK, oidc_router
 from freehold.serve.console.page import ROOT, page_router
 from freehold.serve.console.pages.audit import AUDIT
+from freehold.serve.console.pages.evaluations import EVALUATIONS
+from freehold.serve.console.pages.jobs import JOBS
 from freehold.serve.console.pages.keys import KEYS
+from freehold.serve.console.pages.models import MODELS
 from freehold.serve.console.pages.overview import OVERVIEW
+from freehold.serve.console.pages.playground import PLAYGROUND
 from freehold.serve.console.pages.usage import USAGE
 from freehold.serve.console.sign_in import HOME, Door, sign_in_router, sign_out_router
 from freehold.serve.gateway.errors import UnknownPath
@@ -20,7 +24,7 @@ from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.state.database import Database
 
-PAGES = (OVERVIEW, USAGE, KEYS, AUDIT)
+PAGES = (OVERVIEW, MODELS, PLAYGROUND, JOBS, EVALUATIONS, USAGE, KEYS, AUDIT)
 """In the order of the navigation."""
 
 
