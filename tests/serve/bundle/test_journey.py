@@ -316,6 +316,11 @@ def test_files_that_the_config_names_and_others_come_along(
     outside.config.write_text(f"models: {{tiny: {served}}}\npolicy: policy.yaml\n")
     made = outside.create(extra=(Path("notes.txt"),))
     inside.install(made.files[0][0])
+    # Named as what a create keeps its own account in.
+    (outside.folder / "journal").write_text("{{ other }}")
+    outside.config.write_text("models: {tiny: {artifact: tiny, engine: {chatTemplate: journal}}}")
+    again = outside.create(outside.folder / "again.tar.zst")
+    assert "journal" in [member.path for member in again.index.members]
     assert (inside.site / "templates" / "chat.jinja").read_text() == "{{ messages }}"
     assert (inside.site / "files" / "notes.txt").is_file() and (inside.site / "site.pub").is_file()
     brought = load_config(inside.site / "freehold.yaml").policy

@@ -26,6 +26,8 @@ from freehold.serve.config import DeploymentConfig
 
 PLAN = "plan.json"
 JOURNAL = "journal"
+MEMBERS = "members"
+"""Folder of what was gathered, apart from the files above: a config may name a file as they are named."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,16 @@ def create_bundle(
         for artifact in artifacts:
             held.enter_context(store.use(artifact))
         index = _planned(request, identity, settings, store, folder, report)
+        members = folder / MEMBERS
         writer = ArchiveWriter(output, folder / JOURNAL, part_bytes=part_bytes, level=level)
-        done = writer.begin(_entries(index, folder, request, store), index.modified_at)
+        done = writer.begin(_entries(index, members, request, store), index.modified_at)
         with ByteBar(f"Writing {output.name}", index.size_bytes, already=min(done, index.size_bytes)) as bar:
             files = writer.finish(bar.advance)
         for path in set(old) - {path for path, _ in files}:
             path.unlink()
         checksums = output.with_name(f"{output.name}.sha256")
         write_atomically(checksums, "".join(f"{digest}  {path.name}\n" for path, digest in files).encode())
-        created = CreatedBundle(index, index_record(folder).sha256, files, checksums)
+        created = CreatedBundle(index, index_record(members).sha256, files, checksums)
         shutil.rmtree(folder)
         output.with_name(f".{output.name}.lock").unlink(missing_ok=True)
     return created
@@ -116,12 +119,12 @@ def _planned(
         if known:
             report("What this bundle is made of has changed since the last attempt: it begins anew.")
         shutil.rmtree(folder)
-        folder.mkdir()
+        (folder / MEMBERS).mkdir(parents=True)
         known = {"identity": identity, "created_at": datetime.now(UTC).replace(microsecond=0).isoformat()}
         write_atomically(plan, json.dumps(known).encode())
     if known.get("is_gathered"):
-        return read_index((folder / INDEX).read_bytes())
-    index = gather(request, datetime.fromisoformat(known["created_at"]), settings, store, folder, report)
+        return read_index((folder / MEMBERS / INDEX).read_bytes())
+    index = gather(request, datetime.fromisoformat(known["created_at"]), settings, store, folder / MEMBERS, report)
     write_atomically(plan, json.dumps(known | {"is_gathered": True}).encode())
     return index
 
