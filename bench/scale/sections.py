@@ -89,12 +89,14 @@ def numbers(effort: Effort) -> Iterable[str]:
         "slack of 0 requests": _with(usual, slack=0.0),
         "slack of 1": _with(usual, slack=1.0),
         "slack of 16": _with(usual, slack=16.0),
-        "a slot for each place's worth": _with(usual, prompt_room=1.0),
-        "32 slots": _with(usual, prompt_room=32.0),
-        "adapters: 1 slot": _with(usual, adapter_room=1.0),
+        "1 slot for each place's worth": _with(usual, prompt_room=1.0),
+        "2 slots": _with(usual, prompt_room=2.0),
+        "8 slots": _with(usual, prompt_room=8.0),
+        "64 slots": _with(usual, prompt_room=64.0),
+        "adapters: 2 slots": _with(usual, adapter_room=2.0),
         "adapters: 8 slots": _with(usual, adapter_room=8.0),
-        "1 step on the ring": _with(usual, steps=1),
-        "any number of steps": _with(usual, steps=1000),
+        "1 place on the ring is tried": _with(usual, steps=1),
+        "all places on the ring": _with(usual, steps=1000),
     }
     policies: dict[str, MakePolicy] = {name: Affinity(each) for name, each in variants.items()}
     rows = _compared("Numbers", dict.fromkeys(policies, scene), policies, effort)

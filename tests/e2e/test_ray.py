@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 import yaml
 from fixtures.journeys import Running, freehold, running
 from fixtures.ray_cluster import SLOT, TwoNodes, two_nodes
@@ -36,6 +37,7 @@ CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "one"}], "max_
 def nodes(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[TwoNodes]:
     folder = tmp_path_factory.mktemp("ray")
     store, scratch = Store(folder / "head" / "store"), tmp_path_factory.mktemp("scratch")
+    torch.set_num_threads(1)  # two that wait for each other take minutes on a busy machine
     base = add_base(store, tiny_model)
     store.update_lineage(base, base.lineage.model_copy(update={"probe": probe_reference(base.path)}))
     support = add_adapter(store, base, "support", scratch)

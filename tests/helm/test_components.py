@@ -223,7 +223,7 @@ def _outside(policy: Object) -> list[int]:
 
 def test_upstreams_are_reached_only_if_a_route_names_them(chart: Packaged) -> None:
     # The one on port 8443 is in `upstreams`, and no route leads to it.
-    assert _outside(_policy(chart.render("postgresql"), "freehold-gateway")) == [443, 9000, 80]
+    assert _outside(_policy(chart.render("postgresql"), "freehold-gateway")) == [443, 9000, 80, 8444]
     assert _outside(_policy(chart.render("minimal"), "freehold-gateway")) == []
 
 

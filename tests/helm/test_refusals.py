@@ -107,6 +107,25 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "deployment.upstreams.openai.apiKeyFrom takes a secret from the environment variable OPENAI_API_KEY",
         "secretEnv.OPENAI_API_KEY",
     ),
+    "the secret of the console's identity provider from nowhere": (
+        with_model(
+            deployment={
+                "gateway": {
+                    "console": {
+                        "publicUrl": "https://models.example.com",
+                        "oidc": {
+                            "issuer": "https://id.example.com",
+                            "clientId": "freehold",
+                            "clientSecretFrom": {"env": "OIDC_SECRET"},
+                            "roles": {"admin": ["ops"]},
+                        },
+                    }
+                }
+            }
+        ),
+        "deployment.gateway.console.oidc.clientSecretFrom takes a secret from the environment variable OIDC_SECRET",
+        "secretEnv.OIDC_SECRET",
+    ),
     "a database password from nowhere": (
         with_model(deployment={"gateway": {"database": "postgresql://u:${DB_PASSWORD}@h/d"}}),
         "deployment.gateway.database takes a secret from the environment variable DB_PASSWORD",

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 FREEHOLD = ("prefix-affinity", "least-requests", "round-robin")
-ROUTER = ("cache_aware", "consistent_hash", "power_of_two", "round_robin")
+ROUTER = ("cache_aware", "consistent_hash", "round_robin")
 BASELINE = "Freehold, least-requests"
 
 

@@ -81,6 +81,9 @@ class Settings:
     def with_rehearsal(self, rehearsal: bool) -> "Settings":
         return replace(self, is_rehearsal=rehearsal)
 
+    def with_home(self, home: Path) -> "Settings":
+        return replace(self, home=home)
+
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. Raises ConfigError on a value that is neither true nor false."""

@@ -27,11 +27,12 @@ from freehold.serve.files.api import files_pages
 from freehold.serve.files.purposes import rules_of
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.ledger import Ledger, Pricing
-from freehold.serve.gateway.media import MediaInliner
+from freehold.serve.gateway.media import MediaInliner, Weighing
 from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.library.library import Library
 from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
@@ -95,6 +96,7 @@ async def governance(
         stack.push_async_callback(ledger.close)
         recorder = _recorder(config, settings, stack)
         media = MediaInliner(config.gateway.media)
+        weighing = Weighing(config.gateway.media)
         stack.push_async_callback(media.close)
         tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
         if tracer is not None:
@@ -102,6 +104,8 @@ async def governance(
         pricing, audit = Pricing(config, engines), AuditLog(settings.audit_log)
         watch = Watch(engines)
         stack.push_async_callback(watch.close)
+        jobs = JobDesk(settings, environ, has_store=has_store)
+        stack.push_async_callback(jobs.close)
         desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
@@ -109,11 +113,12 @@ async def governance(
             ledger=ledger,
             pricing=pricing,
             media=media,
+            weighing=weighing,
             recorder=recorder,
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
-                house_router(House(config, settings, database, Library(settings, engines)), keyring, audit),
+                house_router(House(config, settings, database, Library(settings, engines), jobs), keyring, audit),
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),

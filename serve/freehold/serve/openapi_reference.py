@@ -20,6 +20,7 @@ from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.ledger import Pricing
 from freehold.serve.gateway.services import Services
 from freehold.serve.governing import owned_pages
+from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.library.library import Library
 from freehold.serve.recording.recorder import Recorder
 from freehold.serve.state.database import open_database
@@ -44,7 +45,10 @@ async def _served() -> Any:
     sections = {"tuning": TuningConfig(models=("model",)), "batches": BatchesConfig()}
     settings, audit = Settings(home=_NOWHERE), AuditLog(_NOWHERE)
     owned = owned_pages(_CONFIG.model_copy(update=sections), database, settings, keyring)
-    pages = (*owned, house_router(House(_CONFIG, settings, database, Library(settings, {})), keyring, audit))
+    pages = (
+        *owned,
+        house_router(House(_CONFIG, settings, database, Library(settings, {}), JobDesk(settings, {})), keyring, audit),
+    )
     transport = httpx.ASGITransport(create_gateway({}, GatewayConfig(), services=Services(admin=admin, pages=pages)))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         document = (await client.get("/openapi.json")).json()

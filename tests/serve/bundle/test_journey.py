@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -255,6 +257,42 @@ def test_what_the_config_names_and_is_not_here_is_listed_at_once(outside: Outsid
         outside.create(extra=(outside.folder / "policy.yaml",))
 
 
+def test_what_could_not_be_served_inside_makes_no_bundle(outside: Outside) -> None:
+    """There nobody can judge it any more."""
+    record_verdict(
+        outside.store, Verdict(gate="parity", artifact=outside.adapter.id, passed=False, reasons=("far off",))
+    )
+    with pytest.raises(ConfigError, match="could not be served") as refused:
+        outside.create()
+    (problem,) = refused.value.problems
+    assert problem.startswith("models.tiny.adapters.support:") and "far off" in problem
+
+
+def test_what_somebody_edited_inside_is_kept(outside: Outside, inside: Inside) -> None:
+    made = outside.create()
+    assert inside.install(made.files[0][0]).kept is None
+    (inside.site / "freehold.yaml").write_text("models: {tiny: {artifact: tiny}}\ngateway: {port: 9000}\n")
+    (inside.site / "notes.txt").write_text("ask Eve before a restart")
+    kept = inside.install(made.files[0][0]).kept
+    assert kept is not None and kept.changed == ("freehold.yaml", "notes.txt")
+    assert "port: 9000" in (kept.folder / "freehold.yaml").read_text()
+    assert (inside.site / "freehold.yaml").read_bytes() == outside.config.read_bytes()
+    assert inside.install(made.files[0][0]).kept is None
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "bundle.sig.json"])
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.6, 0.9])
+def test_a_flipped_byte_in_index_or_signature_is_refused_by_name(
+    outside: Outside, inside: Inside, name: str, at: float
+) -> None:
+    outside.create()
+    changed = repack(outside.folder / "site.tar.zst", lambda folder: _flip(folder / name, at))
+    with pytest.raises((IntegrityError, RefusedError)) as refused:
+        inside.install(changed)
+    assert name in str(refused.value) or "signature" in str(refused.value) or "signed by" in str(refused.value)
+    assert inside.store.artifacts() == []
+
+
 def test_nothing_is_written_over_unless_forced(outside: Outside) -> None:
     outside.create(part_bytes=100_000)
     with pytest.raises(RefusedError, match=r"site\.tar\.zst\.000 exists"):
@@ -307,3 +345,19 @@ def test_what_the_policy_inside_forbids_is_not_brought_in(outside: Outside, insi
     assert not inside.store.artifacts()
     inside.settings.own_policy.unlink()
     inside.install(made.files[0][0])
+
+
+def test_model_signings_own_command_verifies_what_plain_tools_unpack(outside: Outside) -> None:
+    bundle = outside.create(part_bytes=100_000).files
+    folder = outside.folder / "unpacked"
+    folder.mkdir()
+    packed = b"".join(path.read_bytes() for path, _ in bundle)
+    unpacked = subprocess.run(["zstd", "-dc"], input=packed, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=unpacked, check=True)
+    command = [sys.executable, "-m", "model_signing", "verify", "key", str(folder)]
+    command += ["--signature", str(folder / "bundle.sig.json"), "--public_key", str(outside.key.public)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    _flip(folder / "freehold.lock")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0 and "freehold.lock" in ended.stdout + ended.stderr

@@ -2,46 +2,22 @@
 
 import json
 import re
-import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fixtures.console import BASE_URL, House, browser_of, house, sign_in, with_console
+from fixtures.console import BASE_URL, House, browser_of, house, sign_in
+from fixtures.console_identity import PROVIDERS_WARNINGS, SECRET, console, issuer
 
 from freehold.core.errors import ConfigError
 from freehold.core.settings import Settings
 from freehold.serve.config import ConsoleConfig, DeploymentConfig
 from freehold.serve.governing import check_governance
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the provider uses a part of Authlib that is on its way out
-    import oidc_provider_mock
-    from oidc_provider_mock import User
-
-pytestmark = pytest.mark.filterwarnings("ignore:get_jwt_config")  # of the provider
-
-ROLES = {"admin": ["platform"], "operator": ["ml"], "viewer": ["staff"]}
-SECRET = {"OIDC_SECRET": "not-for-logs"}
-USERS = (
-    User(sub="ada", claims={"groups": ["ml", "staff"], "name": "Ada Lovelace"}),
-    User(sub="grace", claims={"groups": "platform", "email": "grace@example.com"}),
-    User(sub="eve", claims={"groups": ["sales"]}),
-    User(sub="sam", claims={"groups": ["staff"]}),
-)
-
-
-def console(issuer: str, **more: Any) -> dict[str, Any]:
-    oidc = {"issuer": issuer, "clientId": "freehold", "clientSecretFrom": {"env": "OIDC_SECRET"}, "roles": ROLES}
-    return with_console(publicUrl=BASE_URL, oidc={**oidc, **more})
-
-
-@pytest.fixture(scope="module")
-def issuer() -> Iterator[str]:
-    with oidc_provider_mock.run_server_in_thread(user_claims=USERS) as server:
-        yield f"http://localhost:{server.server_port}"
+__all__ = ["issuer"]
+pytestmark = PROVIDERS_WARNINGS
 
 
 @pytest.fixture
@@ -156,3 +132,13 @@ async def test_a_provider_that_is_away_leaves_the_keys(tmp_path: Path) -> None:
         assert answer.status_code == 502
         assert "Sign in with a key" in answer.text
         assert (await sign_in(client)).status_code == 303
+
+
+async def test_a_batch_wants_a_key_since_it_outlasts_the_session(running: House) -> None:
+    async with browser_of(running) as client:
+        await client.get(await come_back(client, "grace"))
+        token = re.search(r'csrf-token" content="(\w+)"', (await client.get("/console/overview")).text)
+        assert token is not None
+        body = {"input_file_id": "file-x", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        answer = await client.post("/v1/batches", json=body, headers={"x-csrf-token": token[1]})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "key_needed")

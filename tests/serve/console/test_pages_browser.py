@@ -1,11 +1,17 @@
 """Models, playground, jobs and evaluations in a real Chromium: with data and empty, by keyboard, light and dark."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
-from fixtures.console import House, house_in_thread
+from fixtures.console import ADMIN_KEY, CONFIG, House, house_in_thread
 from fixtures.console_browser import Visit, browser, visit
+from fixtures.console_jobs import WITH_ARTIFACT, start_job, train, upload
+from fixtures.evaluated import evaluate
 from fixtures.library import furnish
+from fixtures.models import add_artifact, read_files
+from fixtures.tuning_house import GOOD
 from playwright.sync_api import Browser
 
 __all__ = ["browser"]
@@ -13,18 +19,23 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house that has been lived in, one of whose engines failed."""
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[House]:
+    """A house that has been lived in: artifacts, an evaluation, a job that learns."""
     home = tmp_path_factory.mktemp("console")
     lived = furnish(home)
-    with house_in_thread(home) as made:
+    add_artifact(lived.store, "tiny", read_files(tiny_model))
+    evaluate(home, "support-20261122", lived.adapter.id)
+    with house_in_thread(home, WITH_ARTIFACT) as made:
+        with httpx.Client(base_url=made.url, headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
+            train(made, start_job(client, upload(client)["id"])["id"])
         made.engines["tiny"].artifact_id = lived.base.id
         made.engines["renamed"].artifact_id = lived.adapter.id
         yield made
 
 
 @pytest.fixture
-def visitor(browser: Browser, served: House) -> Iterator[Visit]:
+def visitor(served: House, browser: Browser) -> Iterator[Visit]:
+    """The house first: the browser has an event loop of its own from then on."""
     with visit(browser, served) as opened:
         opened.sign_in()
         yield opened
@@ -90,6 +101,52 @@ def test_a_prompt_that_cannot_be_sent_says_why(visitor: Visit) -> None:
     assert visitor.house.engines["tiny"].calls == [] or page.locator(".turn").count() == 0
 
 
+def test_a_job_draws_its_losses(visitor: Visit) -> None:
+    page = visitor.open("jobs")
+    visitor.check("jobs")
+    page.get_by_role("link", name="ftjob-").first.click()
+    page.wait_for_selector("figure[data-chart=loss] canvas")
+    assert "validation: 0.5" in page.locator("figure[data-chart=loss] .plot").get_attribute("aria-label")
+    assert page.get_by_text("Step 6/6").is_visible()
+    visitor.check("job")
+
+
+def test_a_data_set_is_uploaded_and_its_mask_shown(visitor: Visit, tmp_path: Path) -> None:
+    page = visitor.open("jobs/new")
+    visitor.check()
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"messages": "none"}\n')
+    page.get_by_label("JSON lines").set_input_files(wrong)
+    page.get_by_role("button", name="Upload and check").click()
+    page.locator("#notices .notice").wait_for()
+    assert "Line 1" in page.locator("#notices").inner_text()
+    visitor.faults[:] = [fault for fault in visitor.faults if "400" not in fault]  # the refusal that was asked for
+    right = tmp_path / "tickets.jsonl"
+    right.write_bytes(GOOD)
+    page.get_by_label("JSON lines").set_input_files(right)
+    page.get_by_role("button", name="Upload and check").click()
+    page.wait_for_url("**/jobs/files/*")
+    page.get_by_role("button", name="Check").click()
+    page.locator("mark.learnt").first.wait_for(timeout=60_000)
+    assert "It is 0." in "".join(page.locator(".mask").first.locator("mark").all_inner_texts())
+    visitor.check("mask")
+
+
+def test_an_evaluation_from_its_numbers_to_its_answers(visitor: Visit) -> None:
+    page = visitor.open("evaluations")
+    visitor.check("evaluations")
+    visitor.tab_to("support-20261122")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/evaluations/support-20261122")
+    report = page.frame_locator("iframe.report")
+    report.get_by_role("heading").first.wait_for()
+    assert page.evaluate("document.querySelector('iframe').contentDocument") is None  # it has another origin: none
+    visitor.check("evaluation")
+    page.get_by_role("link", name="Answers of kind=chat").click()
+    page.get_by_text("Expected: right").first.wait_for()
+    visitor.check("answers")
+
+
 def test_an_engine_that_failed_says_so_in_its_column(visitor: Visit) -> None:
     visitor.house.run(lambda: visitor.house.fail("renamed"))
     page = visitor.open("playground")
@@ -103,3 +160,18 @@ def test_an_engine_that_failed_says_so_in_its_column(visitor: Visit) -> None:
     visitor.open("models")
     assert page.get_by_text("CUDA out of memory").first.is_visible()
     visitor.check()
+
+
+def test_empty_pages(browser: Browser, tmp_path: Path) -> None:
+    bare = {name: section for name, section in CONFIG.items() if name not in ("tuning", "batches")}
+    with house_in_thread(tmp_path, bare) as made, visit(browser, made) as opened:
+        opened.sign_in()
+        for name, says in (
+            ("models", "The store is empty"),
+            ("jobs", "no `tuning`"),
+            ("evaluations", "No run of freehold evaluate"),
+            ("playground", "Nobody has voted yet"),
+        ):
+            page = opened.open(name)
+            assert page.get_by_text(says).first.is_visible(), name
+            opened.check()

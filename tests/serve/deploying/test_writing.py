@@ -63,6 +63,8 @@ def test_what_is_written_is_right(pulled: Store, chart: Path, tmp_path: Path) ->
         "chat": {"replicas": 1, "accelerator": {"profile": "amd", "count": 4}},
         "packed": {"replicas": 1, "accelerator": {"profile": "amd", "count": 1}},
     }
+    assert values["store"] == {"volume": {"accessModes": ["ReadWriteMany"]}}
+    assert "store.volume is ReadWriteMany, since 2 engines share it" in said
     tiny = values["artifacts"]["tiny"]
     assert (tiny["source"], tiny["extraArgs"]) == ("owner/Tiny@c0ffee", ["--allow-remote-code"])
     lock = LockContent.model_validate_json(tiny["lock"])
@@ -115,6 +117,7 @@ def test_an_engine_on_ray_becomes_one_of_the_charts(pulled: Store, tmp_path: Pat
 
 def test_a_model_of_a_folder_has_to_be_brought(pulled: Store, tmp_path: Path) -> None:
     values, said = _write(tmp_path, {"models": {"own": {"artifact": "own"}}})
+    assert "store" not in values, "one engine takes the chart's own"
     assert values["artifacts"] == {"own": {"existing": True}} and "artifacts.own was made here" in said
 
 

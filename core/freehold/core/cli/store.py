@@ -1,6 +1,7 @@
 """`freehold store list|show|verify|remove|gc|probe|sign|signatures`."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -8,9 +9,11 @@ from freehold.core.cli.options import Format, FormatOption, YesOption, examples
 from freehold.core.cli.output import print_fields, print_json, print_rows
 from freehold.core.cli.signing import list_signatures, sign
 from freehold.core.errors import IntegrityError
+from freehold.core.gates import GateName, read_verdict
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
+from freehold.core.signing import signatures
 from freehold.core.store import Artifact, EvaluationRecord, Store
 
 app = typer.Typer(
@@ -68,11 +71,20 @@ def show(reference: ReferenceArgument, form: FormatOption = Format.TABLE) -> Non
             "revision": f"{source.revision} → {source.commit}" if source else None,
             "steps": ", ".join(step.name for step in lineage.steps) or "none",
             "allowed": ", ".join(lineage.allowed) or "nothing unsafe",
+            "gates": ", ".join(_verdicts(store, artifact)) or "none was asked",
+            "signed": ", ".join(one.signer for one in signatures(store, artifact)) or "no",
             "promoted": "; ".join(_evaluation(one) for one in lineage.evaluations) or "no",
         }
     )
     for record in lineage.files:
         print(f"  {record.sha256[:12]}  {human_bytes(record.size_bytes):>10}  {record.path}")
+
+
+def _verdicts(store: Store, artifact: Artifact) -> Iterator[str]:
+    for gate in get_args(GateName):
+        verdict = read_verdict(store, artifact, gate)
+        if verdict is not None:
+            yield f"{gate} {'passed' if verdict.passed else 'did not pass'}"
 
 
 def _evaluation(one: EvaluationRecord) -> str:

@@ -35,14 +35,25 @@ class CheckedData(BaseModel):
     """What a run would take."""
 
 
+class TunableModels(BaseModel):
+    """Models that fine-tuning jobs may start from, which are those that data can be checked for."""
+
+    object: Literal["list"] = "list"
+    models: list[str]
+
+
 def datasets_router(
     database: Database, storage: FileStorage, inspector: DataInspector, audit: AuditLog, keyring: KeyRing
 ) -> APIRouter:
-    """`/admin/v1/datasets`, for operators: training data is not for everybody's eyes."""
-    operator = Depends(require_role(keyring, "operator"))
-    router = APIRouter(prefix="/admin/v1/datasets", tags=["datasets"], dependencies=[operator])
+    """`/admin/v1/datasets`; what is in training data is for operators."""
+    viewer, operator = Depends(require_role(keyring, "viewer")), Depends(require_role(keyring, "operator"))
+    router = APIRouter(prefix="/admin/v1/datasets", tags=["datasets"])
 
-    @router.get("/{file_id}")
+    @router.get("", dependencies=[viewer])
+    async def list_tunable_models() -> TunableModels:
+        return TunableModels(models=list(inspector.models))
+
+    @router.get("/{file_id}", dependencies=[operator])
     async def check_dataset(file_id: str, model: str, request: Request) -> CheckedData:
         record = await database.run(lambda connection: get_file(connection, file_id, None))
         actor, details = request.state.principal.actor, {"model": model}

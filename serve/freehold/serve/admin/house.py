@@ -1,4 +1,4 @@
-"""What the house has and does, over HTTP: catalogue, artifacts, evaluations, votes, training data."""
+"""What the house has and does, over HTTP: catalogue, artifacts, evaluations, jobs, votes, training data."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from freehold.serve.admin.artifacts import artifacts_router
 from freehold.serve.admin.catalogue import catalogue_router
 from freehold.serve.admin.datasets import datasets_router
 from freehold.serve.admin.evaluations import evaluations_router
+from freehold.serve.admin.jobs import jobs_router
 from freehold.serve.admin.queries import named_once
 from freehold.serve.admin.votes import votes_router
 from freehold.serve.audit import AuditLog
@@ -18,6 +19,7 @@ from freehold.serve.evidence.promotion import Promoter
 from freehold.serve.evidence.runs import Runs
 from freehold.serve.files.api import file_storage
 from freehold.serve.gateway.keyring import KeyRing
+from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.library.library import Library
 from freehold.serve.state.database import Database
 from freehold.serve.tuning.commands import Commands
@@ -33,6 +35,7 @@ class House:
     settings: Settings
     database: Database
     library: Library
+    desk: JobDesk
 
     @property
     def runs(self) -> Runs:
@@ -55,4 +58,5 @@ def house_router(house: House, keyring: KeyRing, audit: AuditLog) -> APIRouter:
     pages.include_router(evaluations_router(house.runs, Promoter(home), audit, keyring))
     pages.include_router(votes_router(BallotBox(home / "votes"), audit, keyring))
     pages.include_router(datasets_router(database, file_storage(house.settings), house.inspector, audit, keyring))
+    pages.include_router(jobs_router(house.desk, audit, keyring))
     return pages

@@ -16,7 +16,7 @@ from freehold.serve.tuning.spaces import Space
 def create(
     database: Database, config: BatchesConfig, quota: StorageQuota, space: Space, wanted: NewBatchRequest
 ) -> BatchRecord:
-    """The batch. Raises RequestError that names the parameter, StorageFull, TooManyBatches; NotAllowed without a key."""
+    """The batch. Raises RequestError that names the parameter, StorageFull, TooManyBatches, NotAllowed (no key)."""
     if space.principal.known_as:
         raise NotAllowed(
             f"{space.principal.actor} cannot make a batch",

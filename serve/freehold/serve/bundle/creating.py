@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -176,5 +176,7 @@ def _identity(
     if request.wheels is not None and request.wheels.folder is not None:
         files += sorted(request.wheels.folder.glob("*.whl"))
     digests = [(path.name, hash_file(path)) for path in files if path.is_file()]
-    said = json.dumps([asdict(request), digests, part_bytes, level], default=str, sort_keys=True)
+    # Keys are among the files; a password has no place in what is written down.
+    asked = asdict(replace(request, signer=None)) | {"is_signed": request.signer is not None}
+    said = json.dumps([asked, digests, part_bytes, level], default=str, sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()

@@ -32,10 +32,10 @@ from freehold.serve.bundle.index import (
     Member,
     WheelSet,
 )
-from freehold.serve.bundle.naming import NamedArtifact, find_named, locks_of
+from freehold.serve.bundle.naming import NamedArtifact, find_named, locks_of, require_servable
 from freehold.serve.bundle.sbom import bill_of_materials
 from freehold.serve.bundle.wheels import Wheel, WheelRequest, gather_wheels
-from freehold.serve.config import DeploymentConfig, load_config
+from freehold.serve.config import DeploymentConfig, VllmEngine, load_config
 from freehold.serve.deploying.bundle import images as images_of
 from freehold.serve.deploying.chart import find_chart
 from freehold.serve.deploying.checking import check_values, load_values
@@ -79,7 +79,9 @@ def sources_of(request: BundleRequest, store: Store) -> tuple[DeploymentConfig, 
         raise ConfigError("Files to carry along share a name", [f"{name}: more than one" for name in sorted(doubled)])
     if request.signer is not None:
         request.signer.require_files()
-    return config, find_named(config, store)
+    named = find_named(config, store)
+    require_servable(config, store)
+    return config, named
 
 
 def gather(
@@ -95,6 +97,11 @@ def gather(
     What an interrupted call has fetched into it is taken as it is. Raises what its parts raise.
     """
     config, named = sources_of(request, store)
+    for model, served in config.models.items():
+        if isinstance(served.engine, VllmEngine) and served.engine.python:
+            report(
+                f"models.{model}.engine.python: {served.engine.python} is not in the bundle; it has to be made inside."
+            )
     sets, wheels = gather_wheels(request.wheels, folder) if request.wheels else ([], [])
     chart, images = _for_cluster(request, config, settings, folder, report)
     _write(folder / CONFIG, request.config.read_bytes())

@@ -1,6 +1,6 @@
 """Installing a bundle: members go from the archive straight to where they stay, each held against the signed index."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from freehold.serve.bundle.archive import ArchivedFile
 from freehold.serve.bundle.archive.reading import damaged
 from freehold.serve.bundle.index import INDEX, SIGNATURE, STORE, BundledArtifact, BundleIndex, Member
 from freehold.serve.bundle.opening import OpenBundle, open_bundle, read_small, require_signature
-from freehold.serve.bundle.site import Site
+from freehold.serve.bundle.site import KeptSite, Site
 
 Located = tuple[Member, ArchivedFile]
 
@@ -40,6 +40,8 @@ class InstalledBundle:
     artifacts: list[Artifact]
     shadowed: list[str]
     """Sentences about names in the config that this store understands otherwise than the bundle's maker did."""
+    kept: KeptSite | None
+    """What was there before, if somebody had changed it."""
 
 
 def install_bundle(
@@ -89,28 +91,38 @@ class _Installation:
         self._site = site
         self._store = store
         self._by_place = by_place
+        self._incoming = site.incoming(bundle.index_sha256)
 
     def run(self, signer: str) -> InstalledBundle:
         index = self._bundle.index
         lineages = {one.id: self._lineage(one) for one in index.artifacts}
-        facts = [facts_of_lineage(one, None, self._policies.catalogue) for one in lineages.values()]
-        refuse(
-            f"{index.name} may not be installed", [f for one in facts for f in self._policies.judge(one, Stage.PULL)]
-        )
-        check_disk(self._store.root, sum(self._missing_bytes(one) for one in index.artifacts))
-        incoming = self._receive_site()
+        self._require_permission(lineages.values())
+        self._check_room()
+        self._receive_site()
         artifacts = [self._artifact(one, lineages[one.id]) for one in index.artifacts]
         for artifact in artifacts:
             self._verdicts(artifact)
             self._signatures(artifact)
-        write_atomically(incoming / INDEX, self._bundle.index_bytes)
+        write_atomically(self._incoming / INDEX, self._bundle.index_bytes)
         if self._bundle.signature_bytes:
-            write_atomically(incoming / SIGNATURE, self._bundle.signature_bytes)
-        self._site.take(incoming)
-        return InstalledBundle(index, signer, self._site.folder, artifacts, list(self._shadowed()))
+            write_atomically(self._incoming / SIGNATURE, self._bundle.signature_bytes)
+        kept = self._site.take(self._incoming)
+        return InstalledBundle(index, signer, self._site.folder, artifacts, list(self._shadowed()), kept)
+
+    def _require_permission(self, lineages: Iterable[Lineage]) -> None:
+        """Raises PolicyError with everything that this machine's policy has against any of them."""
+        facts = [facts_of_lineage(one, None, self._policies.catalogue) for one in lineages]
+        findings = [finding for one in facts for finding in self._policies.judge(one, Stage.PULL)]
+        refuse(f"{self._bundle.index.name} may not be installed", findings)
 
     def _stored(self, one: BundledArtifact) -> Artifact | None:
         return next((artifact for artifact in self._store.artifacts() if artifact.id == one.id), None)
+
+    def _check_room(self) -> None:
+        """Raises EnvironmentProblem unless what is still to be written fits."""
+        incoming = Receiver(self._incoming)
+        site = incoming.missing_bytes(_remote(member) for member, _ in self._by_place.get("", []))
+        check_disk(self._store.root, site + sum(self._missing_bytes(one) for one in self._bundle.index.artifacts))
 
     def _missing_bytes(self, one: BundledArtifact) -> int:
         """What is still to be written of an artifact."""
@@ -139,16 +151,13 @@ class _Installation:
     def _files(self, one: BundledArtifact) -> list[Located]:
         return self._by_place.get(f"artifacts/{one.id}", [])
 
-    def _receive_site(self) -> Path:
+    def _receive_site(self) -> None:
         """Everything that does not go into the store."""
-        incoming = self._site.incoming(self._bundle.index_sha256)
         located = self._by_place.get("", [])
-        receiver = Receiver(incoming)
+        receiver = Receiver(self._incoming)
         with ByteBar(f"Installing {self._bundle.index.name}", sum(member.size_bytes for member, _ in located)) as bar:
             for member, file in located:
-                wanted = RemoteFile(member.path, member.size_bytes, sha256=member.sha256)
-                _receive(receiver, wanted, member, file, bar.advance)
-        return incoming
+                _receive(receiver, _remote(member), member, file, bar.advance)
 
     def _artifact(self, one: BundledArtifact, lineage: Lineage) -> Artifact:
         known = self._stored(one)
@@ -215,6 +224,10 @@ class _Installation:
 
 def _staging_key(one: BundledArtifact) -> str:
     return f"bundle:{one.id}"
+
+
+def _remote(member: Member) -> RemoteFile:
+    return RemoteFile(member.path, member.size_bytes, sha256=member.sha256)
 
 
 def _wanted(one: BundledArtifact, member: Member) -> RemoteFile:

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from freehold.core.errors import ConfigError
+from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.hub.lockfile import LockContent, LockedModel
 from freehold.core.store import Artifact, SourceRecord, Store
-from freehold.serve.config import DeploymentConfig
+from freehold.serve.adapters.admission import admit, lora_rank_of
+from freehold.serve.config import DeploymentConfig, VllmEngine
 from freehold.serve.deploying.checking import named_artifacts
+from freehold.serve.engines.promotion import require_gates
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,28 @@ def find_named(config: DeploymentConfig, store: Store) -> list[NamedArtifact]:
     if problems:
         raise ConfigError("Not everything that the config names is here", problems)
     return [NamedArtifact(artifact, tuple(references)) for artifact, references in found.values()]
+
+
+def require_servable(config: DeploymentConfig, store: Store) -> None:
+    """Raises ConfigError listing every gate that `freehold serve` would refuse inside, where nothing can be done."""
+    problems = []
+    for name, model in config.models.items():
+        if not isinstance(model.engine, VllmEngine) or model.artifact is None:
+            continue
+        base = store.get(model.artifact)
+        try:
+            require_gates(store, base, model.accept, model.requires)
+        except FreeholdError as error:
+            problems.append(f"models.{name}: {error}. {error.next_step}".rstrip())
+        rank = lora_rank_of(model, store)
+        for adapter, served in (model.adapters or {}).items():
+            assert rank is not None, "the config refuses adapters of other engines"
+            try:
+                admit(store, base, served.artifact, accept=served.accept, max_rank=rank)
+            except FreeholdError as error:
+                problems.append(f"models.{name}.adapters.{adapter}: {error}. {error.next_step}".rstrip())
+    if problems:
+        raise ConfigError("What is in the bundle could not be served from it", problems)
 
 
 def locks_of(artifacts: Iterable[Artifact], known: LockContent) -> LockContent:

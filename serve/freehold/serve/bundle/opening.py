@@ -31,14 +31,21 @@ class OpenBundle:
     _start: int
 
     def check_signature(self, trust: Trust) -> SignatureCheck | None:
-        """The signature against the index and every member in it; None if there is none. Reads no members."""
+        """The signature against the index and every member in it; None if there is none. Reads no members.
+
+        Raises IntegrityError for what is no signature.
+        """
         if not self.signature_bytes:
             return None
         own = FileRecord(path=INDEX, size_bytes=len(self.index_bytes), sha256=self.index_sha256)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / SIGNATURE
             path.write_bytes(self.signature_bytes)
-            return check_file(read_signature(path), [own, *self.index.members], trust)
+            try:
+                signature = read_signature(path)
+            except IntegrityError as error:
+                raise damaged(SIGNATURE, error.why) from error
+            return check_file(signature, [own, *self.index.members], trust)
 
     @property
     def index_sha256(self) -> str:

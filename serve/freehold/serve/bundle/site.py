@@ -7,8 +7,20 @@ from pathlib import Path
 
 from freehold.core.errors import RefusedError
 from freehold.core.settings import Settings
+from freehold.core.store import hash_file
 from freehold.core.store.atomic import fsync_folder
-from freehold.serve.bundle.index import INDEX, BundleIndex, read_index
+from freehold.serve.bundle.index import INDEX, SIGNATURE, BundleIndex, Member, read_index
+
+HASHED_BYTES = 64 << 20
+"""Nobody edits by hand what is larger; there the size tells enough."""
+
+
+@dataclass(frozen=True)
+class KeptSite:
+    """A folder as it was before an install, with what somebody had changed in it."""
+
+    folder: Path
+    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,10 +58,28 @@ class Site:
         """Where members are put until all are there; of this very bundle, so that an interrupted install goes on."""
         return self.folder.with_name(f".{self.folder.name}.{index_sha256[:12]}.incoming")
 
-    def take(self, incoming: Path) -> None:
-        """Put what has come in in the place of what was there."""
+    def changed_files(self) -> tuple[str, ...]:
+        """Paths that somebody has edited or added here since the install."""
+        index = self.installed()
+        if index is None or not self.folder.is_dir():
+            return ()
+        known = {member.path: member for member in index.members}
+        names = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        return tuple(
+            name
+            for name in sorted(names)
+            if name not in (INDEX, SIGNATURE) and _is_changed(self.folder / name, known.get(name))
+        )
+
+    def take(self, incoming: Path) -> "KeptSite | None":
+        """Put what has come in in the place of what was there, which is kept if somebody has changed it."""
+        kept = None
         if self.folder.exists():
+            changed = self.changed_files()
             shutil.rmtree(self._old, ignore_errors=True)
+            if changed:
+                kept = KeptSite(self._free_name(), changed)
+                shutil.copytree(self.folder, kept.folder, copy_function=_link)
             os.replace(self.folder, self._old)
         os.replace(incoming, self.folder)
         fsync_folder(self.folder.parent)
@@ -59,3 +89,21 @@ class Site:
                 shutil.rmtree(other, ignore_errors=True)
             else:
                 other.unlink(missing_ok=True)
+        return kept
+
+    def _free_name(self) -> Path:
+        number = 1
+        while (found := self.folder.with_name(f"{self.folder.name}.before-{number}")).exists():
+            number += 1
+        return found
+
+
+def _is_changed(path: Path, member: Member | None) -> bool:
+    if member is None or path.stat().st_size != member.size_bytes:
+        return True
+    return member.size_bytes <= HASHED_BYTES and hash_file(path) != member.sha256
+
+
+def _link(source: str, target: str) -> None:
+    """The same file under another name: no second copy of wheels and images."""
+    os.link(source, target)

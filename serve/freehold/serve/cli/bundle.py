@@ -138,6 +138,9 @@ def install(
     trust = Trust.load(trust_key or (), trust_certificate or ())
     store = Store(settings.store_root)
     done = install_bundle(bundle, trust, settings, store, accept_unsigned=accept_unsigned, force=force)
+    if done.kept is not None:
+        listed = ", ".join(done.kept.changed)
+        hint(f"Changed since the last install, and kept as it was in {done.kept.folder}: {listed}.")
     for sentence in done.shadowed:
         hint(f"{sentence}.")
     row = {

@@ -15,6 +15,7 @@ EXAMPLES = examples(
     "freehold serve deployment.yaml --check",
     "freehold serve deployment.yaml --workers 4",
     "freehold serve smollm2-135m-instruct --port 8080 --max-model-len 2048",
+    "freehold serve qwen3-8b --route gpt-4o-mini --route claude-haiku-4-5",
 )
 
 
@@ -31,6 +32,13 @@ def serve(
     name: Annotated[str | None, typer.Option(help="Name that clients send; with MODEL only.")] = None,
     dtype: Annotated[str | None, typer.Option(help="auto, float32, float16 or bfloat16; with MODEL only.")] = None,
     max_model_len: Annotated[int | None, typer.Option(help="Context window in tokens; with MODEL only.")] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name for it, like the closed model's; with MODEL only."),
+    ] = None,
+    tool_call_parser: Annotated[
+        str | None, typer.Option(help="How vLLM reads its tool calls, like hermes; with MODEL only.")
+    ] = None,
     accept_parity: Annotated[
         bool, typer.Option("--accept-parity", help="Serve a merged model that has not passed its parity gate.")
     ] = False,
@@ -58,6 +66,7 @@ def serve(
     settings = load_settings().with_offline(offline).with_rehearsal(rehearsal)
     gateway: dict[str, Any] = {"host": _loopback(host) if rehearsal else host, "port": port, "workers": workers}
     model: dict[str, Any] = {"name": name, "dtype": dtype, "max_model_len": max_model_len}
+    model |= {"routes": tuple(route or ()), "tool_call_parser": tool_call_parser}
     accepted: dict[str, Any] = {"accept_parity": accept_parity, "accept_quality": accept_quality}
     if Path(target).suffix in (".yaml", ".yml"):
         config = from_file(Path(target), **gateway, **model, **accepted)

@@ -54,6 +54,12 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
             known, place["artifact"] = sources.of(place["artifact"])
             artifacts[place["artifact"]] = known
     values = {"deployment": document, **policy, "engines": engines, "artifacts": artifacts}
+    if len(engines) > 1:
+        values["store"] = {"volume": {"accessModes": ["ReadWriteMany"]}}
+        report(
+            f"store.volume is ReadWriteMany, since {len(engines)} engines share it: name a class that can with "
+            "store.volume.storageClass (`kubectl get storageclass`), or take kind: ephemeral, a volume per pod."
+        )
     return _HEAD.format(name=path.name) + _dump(values)
 
 

@@ -23,6 +23,7 @@ from freehold.serve.engines.listing import adapters_of
 from freehold.serve.engines.probing import told_fingerprint
 from freehold.serve.engines.proving import context_tokens, health, unproven
 from freehold.serve.engines.vllm import quantizes_online
+from freehold.serve.senses import read_senses
 
 POLL_S = 0.5
 RETRY_S = 5.0
@@ -60,6 +61,7 @@ class AttachedEngine:
         self.context_tokens = config.max_model_len
         self.can_abort = False
         self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
+        self.senses = read_senses(artifact.path, config.extra_args)
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.artifact_id = artifact.id

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from freehold.serve.adapters.status import AdapterStatus
+from freehold.serve.senses import Senses
 
 
 class EngineState(StrEnum):
@@ -71,6 +72,10 @@ class Engine(Protocol):
     @property
     def abilities(self) -> frozenset[str] | None:
         """What it can do beyond every other vLLM (`gateway.parameters`); None for one that may be no vLLM."""
+
+    @property
+    def senses(self) -> Senses | None:
+        """What it takes beside text, and what that costs; None where nobody knows."""
 
     @property
     def adapter(self) -> AdapterStatus | None:

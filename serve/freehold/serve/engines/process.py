@@ -19,6 +19,7 @@ from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.proving import context_tokens, is_healthy, unproven
 from freehold.serve.engines.supervised import EndedError, Supervised
 from freehold.serve.engines.vllm import current_phase, free_loopback_port, launch, quantizes_online
+from freehold.serve.senses import read_senses
 
 POLL_S = 0.25
 
@@ -58,6 +59,7 @@ class ProcessEngine(Supervised):
         self.context_tokens = config.max_model_len
         self.can_abort = has_abort(runtime.version)
         self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
+        self.senses = read_senses(artifact.path, config.extra_args)
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.artifact_id = artifact.id

@@ -18,6 +18,7 @@ from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.policies import ANY, Policy, PrefixAffinity, Wish
 from freehold.serve.engines.replica import Replica, ReplicaEngine, ReplicaStatus
+from freehold.serve.senses import Senses
 
 log = logging.getLogger("freehold.gateway")
 
@@ -287,6 +288,11 @@ class ServiceEngine:
     def abilities(self) -> frozenset[str] | None:
         lead = self._lead
         return None if lead is None else lead.abilities
+
+    @property
+    def senses(self) -> Senses | None:
+        lead = self._lead
+        return None if lead is None else lead.senses
 
     @property
     def adapter(self) -> AdapterStatus | None:

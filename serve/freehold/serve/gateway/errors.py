@@ -70,7 +70,7 @@ class NotAllowed(RefusedError):
     """The key is valid, and does not reach as far as the request asks."""
 
     def __init__(self, what: str, *, why: str = "", next_step: str = "", code: str) -> None:
-        """`code` is `model_not_allowed`, `must_stay`, `admin_only`, `role_too_low` or `csrf`."""
+        """`code` is `model_not_allowed`, `must_stay`, `admin_only`, `role_too_low`, `key_needed` or `csrf`."""
         super().__init__(what, why=why, next_step=next_step)
         self.code = code
 

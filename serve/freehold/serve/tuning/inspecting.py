@@ -24,6 +24,11 @@ class DataInspector:
         self._home = home
         self._commands = commands
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Those that jobs may start from."""
+        return self._deployment.tuning.models if self._deployment.tuning else ()
+
     async def check(self, record: FileRecord, path: Path, model: str) -> dict[str, Any]:
         """The command's document. Raises RefusedError, NotFoundError and UserError for what cannot be checked."""
         if self._commands is None:

@@ -141,6 +141,11 @@ async def test_a_replica_that_never_comes_fails_at_the_limit_with_what_it_wants(
         assert "not ready within 2 s" in detail and "wants {'slot': 1.0}" in detail and "has left: CPU 0" in detail
 
 
+async def test_a_replica_that_nobody_proved_makes_no_model_ready(start: Start) -> None:
+    async with start(env={"STUB_UNASKED": "1"}, startTimeoutS=3) as bench:
+        assert "not ready within 3 s: Ray Serve: running, replicas: 1 running" in await bench.failed()
+
+
 async def test_lost_capacity_is_told_and_comes_back_proven(start: Start) -> None:
     async with start(replicas=2) as bench:
         await bench.ready(replicas=2)

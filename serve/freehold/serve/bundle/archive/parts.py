@@ -49,9 +49,9 @@ class PartsWriter:
             self._digests.append(_digest_of(path, advance))
             left -= size
             number += 1
-        for path in self.output.parent.glob(f"{self.output.name}*{UNFINISHED}"):
-            if path.name.removesuffix(UNFINISHED) not in {self.part_name(each) for each in range(number)}:
-                path.unlink()
+        kept = {self._unfinished(each) for each in range(number)}
+        for path in set(unfinished_parts(self.output)) - kept:
+            path.unlink()
         self.offset = offset
         self._open(number - 1)
         return True
@@ -113,6 +113,12 @@ def _digest_of(path: Path, advance: Callable[[int], None]) -> "hashlib._Hash":
     return digest
 
 
+def unfinished_parts(output: Path) -> list[Path]:
+    """Files of a writer of this archive that has not ended."""
+    pattern = re.compile(re.escape(output.name) + r"(\.\d{3,})?" + re.escape(UNFINISHED))
+    return sorted(path for path in output.parent.glob(f"*{UNFINISHED}") if pattern.fullmatch(path.name))
+
+
 def find_parts(path: Path) -> list[Path]:
     """The files of an archive, by the name of it or of its first part. Raises NotFoundError, IntegrityError on gaps."""
     if path.is_file() and not _NUMBERED.search(path.name):
@@ -124,7 +130,7 @@ def find_parts(path: Path) -> list[Path]:
         if found.name.removeprefix(whole.name + ".").isdigit()
     }
     if not numbered:
-        unfinished = sorted(whole.parent.glob(f"{whole.name}*{UNFINISHED}"))
+        unfinished = unfinished_parts(whole)
         raise NotFoundError(
             f"No bundle {path}",
             why=f"{unfinished[0].name} is of a `bundle create` that has not ended" if unfinished else "",

@@ -1,4 +1,4 @@
-"""Jobs: fine-tuning and batches by the public API, with their losses, log and data; each may be cancelled."""
+"""Jobs: fine-tuning, batches, pulls, quantizations, evaluations: losses, log and data; cancelled and started again."""
 
 from typing import Annotated, Any
 
@@ -7,11 +7,13 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from freehold.serve.console.api import Api, ApiError
 from freehold.serve.console.console import Console
-from freehold.serve.console.page import Page
+from freehold.serve.console.page import TOKEN_FIELD, Page
 from freehold.serve.console.paths import quoted
 
 TUNING, BATCHES, FILES = "/v1/fine_tuning/jobs", "/v1/batches", "/v1/files"
+HOUSE = "/admin/v1/jobs"
 SHOWN, EVENTS = 50, 1000
+GOING_ON = ("queued", "running")
 OVER = ("succeeded", "failed", "cancelled", "completed", "expired")
 
 
@@ -30,7 +32,7 @@ def routes(console: Console, router: APIRouter) -> None:
     async def show_new(request: Request) -> Response:
         api = console.api(request)
         files = await optional(api, FILES, limit=200)
-        models = [each["name"] for each in (await api.get("/admin/v1/engines"))["data"] if each["kind"] == "model"]
+        models = (await api.get("/admin/v1/datasets"))["models"]
         return console.render(request, "job_new.html.jinja", files=files, models=models)
 
     @router.get("/tuning/{job_id}")
@@ -89,7 +91,7 @@ def routes(console: Console, router: APIRouter) -> None:
     async def show_file(request: Request, file_id: str, model: str = "") -> Response:
         api = console.api(request)
         file = await api.get(f"{FILES}/{quoted(file_id)}")
-        models = [each["name"] for each in (await api.get("/admin/v1/engines"))["data"] if each["kind"] == "model"]
+        models = (await api.get("/admin/v1/datasets"))["models"]
         return console.render(request, "training_file.html.jinja", file=file, models=models, model=model)
 
     @router.get("/files/{file_id}/check")
@@ -97,10 +99,42 @@ def routes(console: Console, router: APIRouter) -> None:
         found = await console.api(request).get(f"/admin/v1/datasets/{quoted(file_id)}", model=model)
         return console.render(request, "_mask.html.jinja", found=found)
 
+    @router.post("/house")
+    async def start_house_job(request: Request) -> Response:
+        form = await request.form()
+        wanted = {name: value.strip() for name, value in form.items() if isinstance(value, str) and name != TOKEN_FIELD}
+        job = await console.api(request).post(HOUSE, {name: value for name, value in wanted.items() if value})
+        return RedirectResponse(house_page(job["id"]), status_code=303)
+
+    @router.get("/house/{job_id}")
+    async def show_house_job(request: Request, job_id: str) -> Response:
+        job = await console.api(request).get(f"{HOUSE}/{quoted(job_id)}")
+        return console.render(request, "house_job.html.jinja", job=job, is_over=job["state"] not in GOING_ON)
+
+    @router.get("/house/{job_id}/state")
+    async def show_house_state(request: Request, job_id: str) -> Response:
+        job = await console.api(request).get(f"{HOUSE}/{quoted(job_id)}")
+        return console.render(request, "_house_job.html.jinja", job=job, is_over=job["state"] not in GOING_ON)
+
+    @router.post("/house/{job_id}/cancel")
+    async def cancel_house_job(request: Request, job_id: str) -> Response:
+        await console.api(request).post(f"{HOUSE}/{quoted(job_id)}/cancel")
+        return RedirectResponse(house_page(job_id), status_code=303)
+
+    @router.post("/house/{job_id}/resume")
+    async def resume_house_job(request: Request, job_id: str) -> Response:
+        await console.api(request).post(f"{HOUSE}/{quoted(job_id)}/resume")
+        return RedirectResponse(house_page(job_id), status_code=303)
+
     @router.post("/files/{file_id}/delete")
     async def delete_file(request: Request, file_id: str) -> Response:
         await console.api(request).delete(f"{FILES}/{quoted(file_id)}")
         return RedirectResponse(f"{JOBS.path}/new", status_code=303)
+
+
+def house_page(job_id: str) -> str:
+    """Of a pull, quantization or evaluation."""
+    return f"{JOBS.path}/house/{quoted(job_id)}"
 
 
 async def listed(api: Api) -> dict[str, Any]:
@@ -108,6 +142,7 @@ async def listed(api: Api) -> dict[str, Any]:
     return {
         "tuning": await optional(api, TUNING, limit=SHOWN),
         "batches": await optional(api, BATCHES, limit=SHOWN),
+        "house": await api.get(HOUSE, limit=SHOWN),
     }
 
 
@@ -141,12 +176,12 @@ def losses(events: list[dict[str, Any]]) -> dict[str, Any]:
     x = sorted(steps)
     curves = (("training", "train_loss"), ("validation", "valid_loss"))
     series = [{"label": label, "values": [steps[step].get(name) for step in x]} for label, name in curves]
-    rates = [steps[step].get("learning_rate") for step in x]
+    rates = [None if (each := steps[step].get("learning_rate")) is None else each * 1e6 for step in x]
     shown = [each for each in series if any(value is not None for value in each["values"])]
     rate = [{"label": "learning rate", "values": rates}] if any(value is not None for value in rates) else []
     return {
         "loss": {"unit": "nats", "steps": True, "x": x, "series": shown},
-        "rate": {"unit": "per step", "steps": True, "x": x, "series": rate},
+        "rate": {"unit": "millionths", "steps": True, "x": x, "series": rate},
     }
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
+from freehold.core.errors import UserError
 from freehold.serve.console.api import Api, ApiError
 from freehold.serve.console.console import Console
 from freehold.serve.console.page import Page
@@ -60,6 +61,8 @@ def routes(console: Console, router: APIRouter) -> None:
         try:
             created = await console.api(request).post(PATH, fields_of(form))
         except ApiError as error:
+            if error.http_status != UserError.http_status:
+                raise
             return await page(request, error.http_status, problem=error, given=dict(form))
         return await page(request, created=created)
 
@@ -81,6 +84,8 @@ def routes(console: Console, router: APIRouter) -> None:
         try:
             await console.api(request).patch(f"{PATH}/{key_id}", changes_of(form))
         except ApiError as error:
+            if error.http_status != UserError.http_status:
+                raise
             return await one(request, key_id, error.http_status, problem=error, given=dict(form))
         return _back(key_id, "saved")
 

@@ -105,7 +105,7 @@ def charts_of(report: dict[str, Any]) -> dict[str, Any]:
     tokens.append({"label": "Generated", "values": column("completion_tokens")})
     money = [{"label": "Own cost", "values": column("money")}]
     if any(row["replaced_money"] is not None for row in report["data"]):
-        money.append({"label": "Closed list price", "values": column("replaced_money")})
+        money.append({"label": "Closed list price, where known", "values": column("replaced_money")})
     unit = report["currency"]
     return {
         "tokens": {"unit": "tokens", "x": at, "series": tokens, "days": True, "bars": len(at) <= 2},

@@ -22,6 +22,8 @@ from freehold.serve.engines.policies.ring import Ring
 
 FEWEST_REQUESTS, REQUESTS_PER_PLACE, MOST_REQUESTS = 1024, 128, 16384
 """Shares are of about so many of the last requests; that also bounds what is remembered of them."""
+ASSUMED_PER_PLACE = 32
+"""Requests of nobody in particular that a new gateway begins with."""
 
 _MIX = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: spreads what is multiplied by it."""
@@ -35,11 +37,11 @@ class Numbers(msgspec.Struct, frozen=True):
     slack: float = 4.0
     """Requests like this one that a place may have beside that: one of many gateways has few at each place, and reaches
     a bound on few by chance."""
-    prompt_room: float = 8.0
+    prompt_room: float = 4.0
     """Slots of a system prompt for each place that its share of the requests is worth."""
-    adapter_room: float = 2.0
+    adapter_room: float = 1.0
     """The same of an adapter. It takes up memory at each of its places, and a swap takes longer than a prompt."""
-    steps: int = 4
+    steps: int = 2
     """Places on the ring that are tried before the one with the least in flight will do."""
 
 
@@ -48,21 +50,36 @@ class Shares:
 
     def __init__(self) -> None:
         self._counts: dict[int, float] = {}
+        self._slots: dict[int, int] = {}
         self._all = 0.0
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def begin(self, places: int) -> None:
         """One more request."""
-        # A first request is not all of the traffic: others are assumed.
-        self._all = self._all + 1 if self._all else 8.0 * places
+        # The first request is not all of the traffic: others are assumed.
+        self._all = self._all + 1 if self._all else float(ASSUMED_PER_PLACE * places)
         if self._all > max(FEWEST_REQUESTS, min(MOST_REQUESTS, REQUESTS_PER_PLACE * places)):
             self._all /= 2
             self._counts = {key: count / 2 for key, count in self._counts.items() if count > 1}
+            self._slots = {key: slots for key, slots in self._slots.items() if key in self._counts}
 
     def slots(self, key: int, worth: float) -> int:
-        """The request counts for this key, and so many slots it has: its share of `worth`, as a power of two, so that
-        half of what has a slot keeps it when there are more or fewer."""
+        """The request counts for this key, and so many slots it has: about its share of `worth`.
+
+        A power of two, so that half of what has a slot keeps it when there are more; and no fewer before a half would
+        be twice what is wanted, so that chance does not move sessions to and fro.
+        """
         count = self._counts[key] = self._counts.get(key, 0.0) + 1
-        return 1 << max(0, int(count * worth / self._all - 1e-9)).bit_length()
+        wanted, slots = count * worth / self._all, self._slots.get(key, 1)
+        if not slots / 4 < wanted <= slots:
+            while slots < wanted:
+                slots *= 2
+            while slots > 1 and wanted <= slots / 4:
+                slots //= 2
+            self._slots[key] = slots
+        return slots
 
 
 class PrefixAffinity(Policy):
@@ -72,7 +89,7 @@ class PrefixAffinity(Policy):
         super().__init__()
         self.ring = Ring()
         self._numbers = numbers
-        self._shares = Shares()
+        self.shares = Shares()
         self._least = LeastTokens()
 
     def change(self, names: Collection[str]) -> None:
@@ -96,11 +113,11 @@ class PrefixAffinity(Policy):
     def _key(self, prompt: int, wish: Wish) -> int:
         """Where on the ring the request belongs. It counts for the shares."""
         places = len(self.ring.names)
-        self._shares.begin(places)
-        slot = wish.session % self._shares.slots(prompt, places * self._numbers.prompt_room)
+        self.shares.begin(places)
+        slot = wish.session % self.shares.slots(prompt, places * self._numbers.prompt_room)
         if wish.adapter is None:
             return _mixed(prompt, slot)
-        slots = self._shares.slots(wish.adapter | 1 << 32, places * self._numbers.adapter_room)
+        slots = self.shares.slots(wish.adapter | 1 << 32, places * self._numbers.adapter_room)
         return _mixed(wish.adapter, (prompt + slot % slots) % slots)
 
 

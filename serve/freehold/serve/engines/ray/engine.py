@@ -29,10 +29,11 @@ from freehold.serve.engines.ray.orders import DRIVER, Orders, slug_of, worker_re
 from freehold.serve.engines.ray.replica import RayReplica
 from freehold.serve.engines.supervised import EndedError, Supervised
 from freehold.serve.engines.vllm import quantizes_online
+from freehold.serve.senses import read_senses
 
 POLL_S = 0.1
-SILENT_LIMIT_S = 30.0
-"""The driver tells something twice a second."""
+SILENT_LIMIT_S = 120.0
+"""The driver tells something twice a second. One that is only slow must not cost the replicas."""
 
 
 class RayEngine(Supervised):
@@ -50,7 +51,7 @@ class RayEngine(Supervised):
         max_lora_rank: int | None = None,
         policies: Policies = NO_POLICY,
     ) -> None:
-        """`runtime.has_gpu` is whether each worker gets a GPU."""
+        """`runtime.has_gpu` is whether each worker gets a GPU; `policies` judge its adapters."""
         super().__init__(name, config.restart, runtime.log, report)
         self.upstream_model = name
         self.base_url = ""
@@ -64,6 +65,7 @@ class RayEngine(Supervised):
         self.can_abort = has_abort(runtime.version) and config.most_replicas == 1
         abilities = engine_abilities(config, chat_template_text(artifact, config))
         self.abilities: frozenset[str] | None = abilities - ({RESPONSE_STORE} if config.most_replicas > 1 else set())
+        self.senses = read_senses(artifact.path, config.extra_args)
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.artifact_id = artifact.id
@@ -79,6 +81,7 @@ class RayEngine(Supervised):
         self._runtime = runtime
         self._store = store
         self._settings = settings
+        self._policies = policies
         self._gate = Gate(config.address, self._hear, self._prove)
         self._told: Told | None = None
         self._told_at = 0.0
@@ -142,6 +145,9 @@ class RayEngine(Supervised):
             if not is_let_in:
                 self.replicas.pop(hello.url, None)
                 await replica.stop()
+        if refusal and replica.is_lost:  # that is no verdict: Serve starts another
+            self._report(f"{self.name}: a replica was lost: {refusal}")
+            return refusal
         if refusal:
             return self._refuse(refusal)
         self.context_tokens = replica.engine.context_tokens
@@ -216,10 +222,10 @@ class RayEngine(Supervised):
             await self._look(child)
             told = self._told
             if self._refusal:
-                raise EndedError(Diagnosis(self._refusal, _REFUSED_REMEDY, is_final=True))
+                raise EndedError(Diagnosis(self._refusal, _REFUSED_REMEDY, is_final=not self._was_ready))
             if told is not None:
                 self._set(EngineState.PROBING if self.replicas else EngineState.STARTING, _progress(told))
-                if told.running:
+                if told.running and self.running_replicas():
                     self.base_url = told.url
                     self._was_ready = True
                     self._set(EngineState.READY, "")

@@ -14,6 +14,8 @@ from freehold.serve.config import Autoscaling, RayEngine
 from freehold.serve.engines.vllm import arguments_of, engine_environment, engine_options
 
 DRIVER = Path(__file__).parent / "standalone" / "driver.py"
+ATTEMPTS = 3
+"""A replica that is refused ends the engine at once; one that was lost while it started is tried again."""
 LOOK_BACK_S = 5.0
 """Serve's own 30 s would add to `upAfterS`."""
 
@@ -91,7 +93,7 @@ def write_orders(
         placement=config.placement.upper().replace("-", "_"),
         replicas=None if config.autoscaling else config.replicas,
         autoscaling=_autoscaling(config.autoscaling) if config.autoscaling else None,
-        attempts=1,
+        attempts=ATTEMPTS,
         gate=dict(gate),
     )
     orders.write(path)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from freehold.core.policy import NO_POLICY, Policies
+from freehold.core.policy import Policies
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.engine import AdapterEngine
 from freehold.serve.adapters.host import AdapterHost, Wanted
@@ -34,9 +34,9 @@ class RayReplica:
         version: str,
         max_lora_rank: int | None,
         wanted: Mapping[str, Wanted] | None,
-        policies: Policies = NO_POLICY,
+        policies: Policies,
     ) -> None:
-        """`wanted` are its adapters, held to `policies`; None for a model that takes none."""
+        """`wanted` are its adapters; None for a model that takes none."""
         self.url = url
         self.is_let_in = False
         """Serve sends it requests."""
@@ -45,7 +45,7 @@ class RayReplica:
         """Its adapters."""
         self.host: AdapterHost | None = None
         if wanted is not None:
-            self.host = AdapterHost(self.engine, store, self.engines, report, policies, retire_s=RETIRE_S)
+            self.host = AdapterHost(self.engine, store, self.engines, report, policies, RETIRE_S)
             self.host.want(wanted)
 
     async def start(self) -> None:
@@ -63,6 +63,11 @@ class RayReplica:
         """It was there, and is not any more: what Serve starts in its place asks at the gate again."""
         return self.engine.life > 0 and not self.engine.is_there
 
+    @property
+    def is_lost(self) -> bool:
+        """It does not answer, or not any more."""
+        return self.is_gone or not self.engine.is_there
+
     def adapter(self, name: str) -> AdapterEngine | None:
         """One of its adapters, however that stands."""
         found = self.engines.get(name)
@@ -76,7 +81,7 @@ class RayReplica:
                 return self.engine.detail
             if self.is_gone:
                 return "it ended while it was proven"
-            if not self.engine.is_there and asyncio.get_running_loop().time() > deadline:
+            if self.is_lost and asyncio.get_running_loop().time() > deadline:
                 return f"{self.url} does not answer"
             if self.engine.state is EngineState.READY and self._has_settled():
                 return ""

@@ -111,6 +111,7 @@ def main() -> int:
         signal.signal(number, lambda *_: ended.set())
     _connect(orders["address"], is_alone=orders["is_alone"])
     url = _start_serve(LOOPBACK if orders["is_alone"] else _head()) + orders["route"]
+    _delete(orders["application"])  # of a predecessor that was killed: whoever proved its replicas is gone
     serve.run_many(
         [serve.RunTarget(_application(orders), name=orders["application"], route_prefix=orders["route"])],
         wait_for_ingress_deployment_creation=False,
@@ -209,6 +210,8 @@ def _tell(orders: dict[str, Any], url: str) -> None:
 
 
 def _delete(application: str) -> None:
+    if application not in serve.status().applications:
+        return
     deleting = threading.Thread(target=serve.delete, args=(application,), daemon=True)
     deleting.start()
     deleting.join(DELETE_S)
