@@ -1,4 +1,4 @@
-"""Choose a routing policy by numbers: `python -m bench.scale [--only routing load] [--markdown docs/benchmarks/scale.md]`.
+"""Choose a routing policy by numbers: `python -m bench.scale [--only routing load] [--markdown FILE]`.
 
 A simulation: no engine runs. The same command prints the same numbers on every machine.
 """

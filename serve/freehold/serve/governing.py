@@ -20,6 +20,7 @@ from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.console.cookies import Cookies
 from freehold.serve.console.oidc import client_secret_from
 from freehold.serve.console.router import console_router
 from freehold.serve.engines.engine import Engine
@@ -150,7 +151,7 @@ def console_pages(
     if not console.enabled:
         return ()
     store = SessionStore(database, console.session_hours * 3600, console.idle_minutes * 60)
-    keyring.sessions = sessions = SessionRing(store, keyring)
+    keyring.sessions = sessions = SessionRing(store, keyring, Cookies(console).session_name)
     secret = client_secret_from(console.oidc, environ)
     return (console_router(console, database, sessions, keyring, audit, config.gateway.currency, secret),)
 

@@ -334,19 +334,6 @@ def test_signatures_that_an_artifact_has_come_along(outside: Outside, inside: In
     assert verify(inside.store, done.artifacts[0], inside.trust)
 
 
-def test_what_the_policy_inside_forbids_is_not_brought_in(outside: Outside, inside: Inside) -> None:
-    made = outside.create()
-    rules = {"licenses": {"allow": ["MIT"]}, "publishers": {"allow": ["hub:nobody/*"]}}
-    write_policy(inside.settings.own_policy, **rules)
-    with pytest.raises(PolicyError, match="may not be installed") as refused:
-        inside.install(made.files[0][0])
-    assert {line.split("'")[1] for line in refused.value.violations} == {"licenses", "publishers"}
-    assert any(outside.model.id in line for line in refused.value.violations)
-    assert not inside.store.artifacts()
-    inside.settings.own_policy.unlink()
-    inside.install(made.files[0][0])
-
-
 def test_model_signings_own_command_verifies_what_plain_tools_unpack(outside: Outside) -> None:
     bundle = outside.create(part_bytes=100_000).files
     folder = outside.folder / "unpacked"
@@ -361,3 +348,16 @@ def test_model_signings_own_command_verifies_what_plain_tools_unpack(outside: Ou
     _flip(folder / "freehold.lock")
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode != 0 and "freehold.lock" in ended.stdout + ended.stderr
+
+
+def test_what_the_policy_inside_forbids_is_not_brought_in(outside: Outside, inside: Inside) -> None:
+    made = outside.create()
+    rules = {"licenses": {"allow": ["MIT"]}, "publishers": {"allow": ["hub:nobody/*"]}}
+    write_policy(inside.settings.own_policy, **rules)
+    with pytest.raises(PolicyError, match="may not be installed") as refused:
+        inside.install(made.files[0][0])
+    assert {line.split("'")[1] for line in refused.value.violations} == {"licenses", "publishers"}
+    assert any(outside.model.id in line for line in refused.value.violations)
+    assert not inside.store.artifacts()
+    inside.settings.own_policy.unlink()
+    inside.install(made.files[0][0])

@@ -127,7 +127,7 @@ def test_a_data_set_is_uploaded_and_its_mask_shown(visitor: Visit, tmp_path: Pat
     page.get_by_role("button", name="Upload and check").click()
     page.wait_for_url("**/jobs/files/*")
     page.get_by_role("button", name="Check").click()
-    page.locator("mark.learnt").first.wait_for(timeout=60_000)
+    page.locator("mark.learnt").first.wait_for(timeout=300_000)
     assert "It is 0." in "".join(page.locator(".mask").first.locator("mark").all_inner_texts())
     visitor.check("mask")
 

@@ -1,6 +1,6 @@
 """Installing a bundle: members go from the archive straight to where they stay, each held against the signed index."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,7 +96,10 @@ class _Installation:
     def run(self, signer: str) -> InstalledBundle:
         index = self._bundle.index
         lineages = {one.id: self._lineage(one) for one in index.artifacts}
-        self._require_permission(lineages.values())
+        facts = [facts_of_lineage(one, None, self._policies.catalogue) for one in lineages.values()]
+        refuse(
+            f"{index.name} may not be installed", [f for one in facts for f in self._policies.judge(one, Stage.PULL)]
+        )
         self._check_room()
         self._receive_site()
         artifacts = [self._artifact(one, lineages[one.id]) for one in index.artifacts]
@@ -108,12 +111,6 @@ class _Installation:
             write_atomically(self._incoming / SIGNATURE, self._bundle.signature_bytes)
         kept = self._site.take(self._incoming)
         return InstalledBundle(index, signer, self._site.folder, artifacts, list(self._shadowed()), kept)
-
-    def _require_permission(self, lineages: Iterable[Lineage]) -> None:
-        """Raises PolicyError with everything that this machine's policy has against any of them."""
-        facts = [facts_of_lineage(one, None, self._policies.catalogue) for one in lineages]
-        findings = [finding for one in facts for finding in self._policies.judge(one, Stage.PULL)]
-        refuse(f"{self._bundle.index.name} may not be installed", findings)
 
     def _stored(self, one: BundledArtifact) -> Artifact | None:
         return next((artifact for artifact in self._store.artifacts() if artifact.id == one.id), None)

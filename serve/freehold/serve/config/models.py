@@ -182,7 +182,8 @@ class Cost(ConfigModel):
     gpu_hour: float = Field(ge=0)
     """Price of one GPU for one hour, in `gateway.currency`; on a machine without GPU, of the machine."""
     gpus: int | None = Field(default=None, gt=0)
-    """GPUs that the engine holds; none means `tensorParallel` (× `pipelineParallel` on Ray), or one."""
+    """GPUs that the engine holds; none means `tensorParallel` (on Ray
+    × `pipelineParallel` × `replicas`), or one."""
 
 
 class Replaces(ConfigModel):

@@ -80,7 +80,7 @@ def test_a_head_comes_up_once_and_goes_down_whole(python: Python, tmp_path: Path
     assert len(running) == 2
     out, _ = run("down", "--format", "json")
     assert json.loads(out)[0]["processes"] == 2
-    assert all_gone(running)
+    assert all_gone(running) and not token.exists()
     assert json.loads(run("down", "--format", "json")[0]) == []
 
 

@@ -178,10 +178,10 @@ def losses(events: list[dict[str, Any]]) -> dict[str, Any]:
     series = [{"label": label, "values": [steps[step].get(name) for step in x]} for label, name in curves]
     rates = [None if (each := steps[step].get("learning_rate")) is None else each * 1e6 for step in x]
     shown = [each for each in series if any(value is not None for value in each["values"])]
-    rate = [{"label": "learning rate", "values": rates}] if any(value is not None for value in rates) else []
+    curve = [{"label": "learning rate", "values": rates}] if any(value is not None for value in rates) else []
     return {
         "loss": {"unit": "nats", "steps": True, "x": x, "series": shown},
-        "rate": {"unit": "millionths", "steps": True, "x": x, "series": rate},
+        "rate": {"unit": "millionths", "steps": True, "x": x, "series": curve},
     }
 
 

@@ -21,9 +21,9 @@ from freehold.core.settings import Settings
 from freehold.core.store.atomic import write_atomically
 
 MARK = "FREEHOLD_RAY_NODE"
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 300
 STATUS = Path(__file__).parent / "standalone" / "status.py"
-STATUS_TIMEOUT_S = 60
+STATUS_TIMEOUT_S = 120
 GRACE_S = 10.0
 """For Ray's own processes, between SIGTERM and SIGKILL."""
 
@@ -71,7 +71,11 @@ def up(
     command += [f"--resources={json.dumps(dict(resources))}"] if resources else []
     mark = secrets.token_hex(8)
     env = cluster_environment(settings) | {MARK: mark, "RAY_process_group_cleanup_enabled": "1"}
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    try:
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        _end_marked(mark)
+        raise _not_started(f"it did not come up in {START_TIMEOUT_S} s") from error
     if ended.returncode != 0:
         _end_marked(mark)
         raise _not_started(ended.stdout + ended.stderr)
@@ -89,6 +93,7 @@ def down(settings: Settings) -> tuple[Node | None, int]:
     node = msgspec.json.decode(path.read_bytes(), type=Node)
     ended = _end_marked(node.mark)
     path.unlink()
+    token_path(settings).unlink(missing_ok=True)  # another cluster's may be none, or come by Ray's own variables
     return node, ended
 
 
@@ -133,7 +138,7 @@ def cluster_environment(settings: Settings, environ: Mapping[str, str] = os.envi
 
 
 def token_path(settings: Settings) -> Path:
-    """The secret of the cluster that this machine belongs to; a cluster that others made may have none."""
+    """The secret of the cluster that this machine was made a node of, as long as it is one."""
     return settings.run_root / "ray" / "token"
 
 

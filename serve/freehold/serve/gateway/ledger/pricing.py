@@ -119,5 +119,6 @@ def _gpus(model: ServedModel) -> int:
         return model.cost.gpus
     if not isinstance(model.engine, VllmEngine):
         return 1
-    stages = model.engine.pipeline_parallel if isinstance(model.engine, RayEngine) else 1
-    return model.engine.tensor_parallel * stages
+    if isinstance(model.engine, RayEngine):
+        return model.engine.tensor_parallel * model.engine.pipeline_parallel * model.engine.replicas
+    return model.engine.tensor_parallel

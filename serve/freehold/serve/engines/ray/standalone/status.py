@@ -16,6 +16,7 @@ def main() -> int:
     except (OSError, RuntimeError, ValueError) as error:
         print(str(error).splitlines()[0] if str(error) else type(error).__name__, file=sys.stderr)
         return 1
+    # The public way sums over all nodes.
     free = ray._private.state.available_resources_per_node()
     nodes = [_node(node, free.get(node["NodeID"], {})) for node in ray.nodes()]
     print(json.dumps({"address": ray.get_runtime_context().gcs_address, "nodes": nodes, "models": _models()}))
