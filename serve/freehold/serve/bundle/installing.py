@@ -56,7 +56,7 @@ def install_bundle(
     """Check who signed, then put everything in its place; an interrupted install goes on where it stopped.
 
     Raises RefusedError for a bundle that nobody trusted has signed or that is older than the installed one,
-    PolicyError for models that this machine's policy would not let in, IntegrityError with the member's path for what is
+    PolicyError for models that the policy here would not let in, IntegrityError with the member's path for what is
     damaged, EnvironmentProblem for a disk without room.
     """
     with open_bundle(path) as bundle:
