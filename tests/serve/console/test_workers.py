@@ -7,7 +7,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
-
 from fixtures.console import ADMIN_KEY, answer_as_vllm
 from fixtures.journeys import freehold, running
 from fixtures.stub_engine import Call, StubEngine
