@@ -31,6 +31,7 @@ SERVE_PORT = 8000
 """Serve's own choice, on a head that is another machine."""
 GATE_TIMEOUT_S = 3600.0
 """How long a replica waits to be proven: its first requests compile kernels on some engines."""
+GATE_TELL_S = 5.0
 GATE_RETRY_S = 2.0
 GATE_ATTEMPTS = 15
 PREFIX = "freehold-"
@@ -193,8 +194,15 @@ def _engine_arguments(given: list[str]) -> dict[str, Any]:
 
 
 def _tell(orders: dict[str, Any], url: str) -> None:
-    """Say how the application stands; nobody listens when the gateway is ending."""
-    application = serve.status().applications.get(orders["application"])
+    """Say how the application stands. A cluster that does not answer for a while is told by silence."""
+    try:
+        _post(orders["gate"], "/status", _standing(orders["application"], url), GATE_TELL_S)
+    except (ray.exceptions.RayError, OSError) as error:  # TimeoutError is an OSError
+        print(f"freehold: nothing to tell: {error}", flush=True)
+
+
+def _standing(name: str, url: str) -> dict[str, Any]:
+    application = serve.status().applications.get(name)
     told: dict[str, Any] = {"url": url, "status": "GONE", "message": "", "replicas": {}, "free": {}}
     if application is not None:
         deployments = list(application.deployments.values())
@@ -203,10 +211,7 @@ def _tell(orders: dict[str, Any], url: str) -> None:
         told["message"] = next((message for message in messages if message), "")
         told["replicas"] = {str(state): count for one in deployments for state, count in one.replica_states.items()}
     told["free"] = {key: amount for key, amount in ray.available_resources().items() if ":" not in key}
-    try:
-        _post(orders["gate"], "/status", told, 5.0)
-    except OSError as error:
-        print(f"freehold: the gate does not answer: {error}", flush=True)
+    return told
 
 
 def _delete(application: str) -> None:
