@@ -65,7 +65,9 @@ class Autoscaler:
             self._up_at = now
             return max(rules.fewest, 1 if waiting else 0)
         ratio = kv_use / rules.kv_use
-        wanted = max(math.ceil(waiting / rules.queue), math.ceil(there * ratio) if abs(ratio - 1) > TOLERANCE else there)
+        wanted = max(
+            math.ceil(waiting / rules.queue), math.ceil(there * ratio) if abs(ratio - 1) > TOLERANCE else there
+        )
         wanted = min(max(wanted, rules.fewest, 1), rules.most)
         self._wanted.append((now, wanted))
         while self._wanted[0][0] < now - rules.cooldown_s:

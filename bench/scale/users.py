@@ -136,7 +136,11 @@ class Users:
             turns.append((question, answer, next(self._waits)))
         turns.reverse()
         key, adapter = next(self._keys), self._app_adapters[app]
-        hashes = (_hash(f"app {app}"), _hash(f"session {app if self._habits.same_first else key}"), _hash(f"adapter {adapter}") if adapter else None)
+        hashes = (
+            _hash(f"app {app}"),
+            _hash(f"session {app if self._habits.same_first else key}"),
+            _hash(f"adapter {adapter}") if adapter else None,
+        )
         return Session(key, app, self._app_tokens[app], adapter, turns, hashes=hashes)
 
 

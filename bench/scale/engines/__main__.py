@@ -1,4 +1,4 @@
-"""The policy on real engines: `python -m bench.scale.engines ARTIFACT [--rounds 3] [--markdown docs/benchmarks/scale.md]`.
+"""The policy on real engines: `python -m bench.scale.engines ARTIFACT [--markdown docs/benchmarks/scale.md]`.
 
 Two vLLMs of this machine, Freehold's policies and vllm-router's in front of them, the same sessions for each.
 """
@@ -108,14 +108,14 @@ def _arguments() -> argparse.Namespace:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "freehold-bench-gateway"
     parser = argparse.ArgumentParser(
         prog="python -m bench.scale.engines",
-        description="Measure hit rate and time to first token of two engines behind Freehold's and vllm-router's policies.",
+        description="Two engines behind the policies of Freehold and vllm-router: hits in caches, time to first token.",
         epilog="Example:\n  python -m bench.scale.engines smollm2-135m-instruct --setup --rounds 3",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("artifact", help="a chat model of the store")
     parser.add_argument("--setup", action="store_true", help="make vllm-router's environment first")
     parser.add_argument("--cache", type=Path, default=cache, help="where that is (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions of everything (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="repetitions of everything (default: %(default)s)")
     parser.add_argument("--markdown", type=Path, help="write the table between the marks of this page")
     return parser.parse_args()
 

@@ -82,7 +82,7 @@ def page(lines: Sequence[str], command: str, rounds: int, load_average: float) -
         "",
         *lines,
         "",
-        f"Two engines and everything else shared the machine's cores, and other work ran beside (load average before:",
+        "Two engines and everything else shared the machine's cores, and other work ran beside (load average before:",
         f"{load_average:.1f}): of the times only large differences mean anything. What was found in the caches is the",
         f"engines' own count and does not depend on that. {machine()}.",
     ]

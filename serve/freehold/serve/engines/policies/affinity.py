@@ -45,6 +45,9 @@ class Numbers(msgspec.Struct, frozen=True):
     """Places on the ring that are tried before the one with the least in flight will do."""
 
 
+DEFAULT = Numbers()
+
+
 class Shares:
     """How popular what requests begin with is, of late."""
 
@@ -85,7 +88,7 @@ class Shares:
 class PrefixAffinity(Policy):
     """See above."""
 
-    def __init__(self, numbers: Numbers = Numbers()) -> None:
+    def __init__(self, numbers: Numbers = DEFAULT) -> None:
         super().__init__()
         self.ring = Ring()
         self._numbers = numbers
@@ -106,7 +109,9 @@ class PrefixAffinity(Policy):
 
     def limit(self, wish: Wish) -> float:
         """The most tokens in flight at a place that the request may go to, its own among them."""
-        return self._numbers.most * (self.tokens + wish.tokens) / len(self.ring.names) + self._numbers.slack * wish.tokens
+        return (
+            self._numbers.most * (self.tokens + wish.tokens) / len(self.ring.names) + self._numbers.slack * wish.tokens
+        )
 
     def _key(self, prompt: int, wish: Wish) -> int:
         """Where on the ring the request belongs. It counts for the shares."""
