@@ -9,6 +9,8 @@ from bench.scale.cache import PrefixCache
 from bench.scale.cluster import Cluster, Scene
 from bench.scale.curves import CURVES, Curve, load_curve
 from bench.scale.engine import SimulatedEngine
+from bench.scale.engines.report import Measured
+from bench.scale.engines.report import table as ratios
 from bench.scale.policies import LEAST_REQUESTS, POLICIES, WINNER
 from bench.scale.running import Run, outcomes, simulated
 from bench.scale.scaling import Autoscaler, Day, Rules
@@ -189,3 +191,11 @@ def test_curves_say_where_they_come_from(name: str) -> None:
     steps = [curve.step(count) for count in range(1, 257)]
     assert curve.how.startswith("python -m bench.scale.curves.") and steps == sorted(steps)
     assert curve.source == ("roofline" if "roofline" in curve.how else "measured")
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    fast, slow = Measured(0.6, [0.1, 0.2], 3.0), Measured(0.3, [0.2, 0.4], 6.0)
+    faster, slower = (Measured(0.5, [one / 2 for one in each.first_token_s], 1.0) for each in (fast, slow))
+    lines = ratios([{"ours": fast, "base": slow}, {"ours": faster, "base": slower}], ["ours", "base"], "base")
+    assert "**55.0%** (50.0%–60.0%) | **0.50** (0.50–0.50)" in lines[2]
+    assert "**1.00** (1.00–1.00)" in lines[3]
