@@ -20,7 +20,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", metavar="SECTION", choices=SECTIONS, help=f"of {', '.join(SECTIONS)}")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each, with other users (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each, with other users (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes at once")
     parser.add_argument("--markdown", type=Path, help="write each table between its marks of this page")
     arguments = parser.parse_args()

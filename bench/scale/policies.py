@@ -63,7 +63,6 @@ POLICIES: dict[str, MakePolicy] = {
     "round robin": OF_THE_GATEWAY["round-robin"],
     "least requests": LEAST_REQUESTS,
     "least tokens in flight": OF_THE_GATEWAY["least-tokens"],
-    "session, no bound": Affinity(Numbers(prompt_room=ALL_PLACES, adapter_room=ALL_PLACES, most=WITHOUT_BOUND)),
     "session": Affinity(Numbers(prompt_room=ALL_PLACES, adapter_room=ALL_PLACES)),
     "system prompt, no bound": Affinity(Numbers(prompt_room=ONE_PLACE, adapter_room=ALL_PLACES, most=WITHOUT_BOUND)),
     "system prompt": Affinity(Numbers(prompt_room=ONE_PLACE, adapter_room=ALL_PLACES)),

@@ -1,4 +1,4 @@
-"""A GPU's curve from the planner: `python -m bench.scale.curves.roofline MODEL GPU [--output FILE]`. Nothing is measured."""
+"""A GPU's curve from the planner; nothing is measured: `python -m bench.scale.curves.roofline MODEL GPU`."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.scale.curves.roofline",
         description=__doc__,
-        epilog="Example:\n  python -m bench.scale.curves.roofline llama-3.1-8b-instruct H100-80GB",
+        epilog="Example:\n  python -m bench.scale.curves.roofline llama-3.1-8b-instruct H100-SXM",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", help="as `freehold plan` takes it")

@@ -1,4 +1,4 @@
-"""The policy on real engines: `python -m bench.scale.engines ARTIFACT [--rounds 3] [--markdown docs/benchmarks/scale.md]`.
+"""The policy on real engines: `python -m bench.scale.engines ARTIFACT [--markdown docs/benchmarks/scale.md]`.
 
 Two vLLMs of this machine, Freehold's policies and vllm-router's in front of them, the same sessions for each.
 """
@@ -42,19 +42,19 @@ def main() -> None:
     artifact = Store(load_settings().store_root).get(arguments.artifact)
     with tempfile.TemporaryDirectory(prefix="freehold-bench-") as scratch, ExitStack() as stack:
         port = processes.free_port()
-        urls = [_start_engine(stack, artifact, host, port, Path(scratch)) for host in HOSTS]
+        urls = arguments.engines or [_start_engine(stack, artifact, host, port, Path(scratch)) for host in HOSTS]
         measured: list[dict[str, Measured]] = []
         for number in range(arguments.rounds):
             # Everyone has each position in turn.
             turn = number * len(chosen) // arguments.rounds
             rows = {one.name: _measure(one, number, urls, Path(scratch)) for one in chosen[turn:] + chosen[:turn]}
             measured.append(rows)
-    lines = table(measured, [one.name for one in chosen], BASELINE)
-    print("\n".join(lines))
-    if arguments.markdown:
-        command = f"python -m bench.scale.engines {arguments.artifact} --rounds {arguments.rounds}"
-        text = page(lines, f"{command} --markdown {arguments.markdown}", arguments.rounds, load_average)
-        arguments.markdown.write_text(replaced(arguments.markdown.read_text(), "engines", text))
+            lines = table(measured, [one.name for one in chosen], BASELINE)
+            print("\n".join(lines), flush=True)
+            if arguments.markdown:
+                command = f"python -m bench.scale.engines {arguments.artifact} --rounds {arguments.rounds}"
+                text = page(lines, f"{command} --markdown {arguments.markdown}", len(measured), load_average)
+                arguments.markdown.write_text(replaced(arguments.markdown.read_text(), "engines", text))
 
 
 def _start_engine(stack: ExitStack, artifact: Artifact, host: str, port: int, scratch: Path) -> str:
@@ -108,14 +108,15 @@ def _arguments() -> argparse.Namespace:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "freehold-bench-gateway"
     parser = argparse.ArgumentParser(
         prog="python -m bench.scale.engines",
-        description="Measure hit rate and time to first token of two engines behind Freehold's and vllm-router's policies.",
+        description="Two engines behind the policies of Freehold and vllm-router: hits in caches, time to first token.",
         epilog="Example:\n  python -m bench.scale.engines smollm2-135m-instruct --setup --rounds 3",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("artifact", help="a chat model of the store")
     parser.add_argument("--setup", action="store_true", help="make vllm-router's environment first")
     parser.add_argument("--cache", type=Path, default=cache, help="where that is (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions of everything (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="repetitions of everything (default: %(default)s)")
+    parser.add_argument("--engines", nargs=2, metavar="URL", help="take these, which differ in the host, as they run")
     parser.add_argument("--markdown", type=Path, help="write the table between the marks of this page")
     return parser.parse_args()
 

@@ -75,7 +75,8 @@ def page(lines: Sequence[str], command: str, rounds: int, load_average: float) -
     """The section of the page."""
     return [
         f"Written by `{command}`. Two vLLMs on this machine; in front of them one contender after the other, each",
-        f"started anew, {rounds} rounds, a different first one in each. {APPS} system prompts of about 900 tokens,",
+        f"started anew, {rounds} round{'s' * (rounds > 1)}, another one first in each. {APPS} system prompts of about",
+        "750 tokens,",
         f"{SESSIONS} sessions with each, {TURNS} turns in each, answers of {ANSWER_TOKENS} tokens, {CLIENTS} clients;",
         "texts that no cache knows are made for each contender and round. Times are ratios to the baseline of the same",
         "round, medians with smallest and largest.",

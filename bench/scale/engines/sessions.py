@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import aiohttp
 
 MODEL = "smollm2"
-APPS, SESSIONS, TURNS = 8, 2, 3
+APPS, SESSIONS, TURNS = 5, 2, 3
 """System prompts; sessions with each; turns of each."""
-PROMPT_WORDS, QUESTION_WORDS, ANSWER_TOKENS = 400, 110, 8
-CLIENTS = 2
+PROMPT_WORDS, QUESTION_WORDS, ANSWER_TOKENS = 350, 100, 8
+CLIENTS = 3
 LIMIT_S = 300.0
 
 

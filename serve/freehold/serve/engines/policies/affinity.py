@@ -45,6 +45,9 @@ class Numbers(msgspec.Struct, frozen=True):
     """Places on the ring that are tried before the one with the least in flight will do."""
 
 
+DEFAULT = Numbers()
+
+
 class Shares:
     """How popular what requests begin with is, of late."""
 
@@ -85,7 +88,7 @@ class Shares:
 class PrefixAffinity(Policy):
     """See above."""
 
-    def __init__(self, numbers: Numbers = Numbers()) -> None:
+    def __init__(self, numbers: Numbers = DEFAULT) -> None:
         super().__init__()
         self.ring = Ring()
         self._numbers = numbers
