@@ -66,6 +66,8 @@ def test_a_model_without_a_parser_says_what_will_be_refused(
     engine("ours", settings)
     assert "Requests with tools will be refused" in capsys.readouterr().err
     engine("ours", settings, tool_call_parser="hermes")
+    add_artifact(store, "embeds", {"config.json": b"{ }"}, source=hub_source("BAAI/bge-m3", COMMIT))
+    engine("embeds", settings)
     assert "Requests with tools" not in capsys.readouterr().err
 
 

@@ -86,9 +86,7 @@ def from_model(
     deployment("unknown-yet", name or "unknown-yet")  # a wrong option must not cost a pull
     artifact = _find_or_pull(model, settings)
     base = _base_of(artifact, settings)
-    parsers = _parsers(base, settings)
-    if not tool_call_parser and "toolCallParser" not in parsers:
-        hint("Requests with tools will be refused: the catalogue knows no parser for it, see --tool-call-parser.")
+    parsers = _parsers(base, settings, knows_tools=tool_call_parser is not None)
     if base.id != artifact.id:
         hint(f"{artifact.id} is an adapter: it is served with {base.id}, each by its name.")
         return deployment(base.id, base.name, parsers, {name or artifact.name: artifact.id})
@@ -109,16 +107,24 @@ def _base_of(artifact: Artifact, settings: Settings) -> Artifact:
         ) from error
 
 
-def _parsers(artifact: Artifact, settings: Settings) -> dict[str, str]:
-    """How tool calls and reasoning are read, as the catalogue has it for this model; said, so that nobody wonders."""
+def _parsers(artifact: Artifact, settings: Settings, *, knows_tools: bool) -> dict[str, str]:
+    """How tool calls and reasoning are read, as the catalogue has it for this model; said, so that nobody wonders.
+
+    So is it when tool calls will be refused, unless the command line `knows_tools`.
+    """
     manifest = manifest_of(artifact, Store(settings.store_root), load_catalogue(settings.manifests_root))
-    if manifest is None:
-        return {}
-    named = {"toolCallParser": manifest.engine.tool_call_parser, "reasoningParser": manifest.engine.reasoning_parser}
+    engine = manifest.engine if manifest else None
+    named = {
+        "toolCallParser": engine and engine.tool_call_parser,
+        "reasoningParser": engine and engine.reasoning_parser,
+    }
     found = {key: setting.value for key, setting in named.items() if setting}
-    if found:
+    if manifest and found:
         told = ", ".join(f"{key} {value}" for key, value in found.items())
         hint(f"From the catalogue's page of {manifest.id}: {told}.")
+    writes = manifest is None or "text" in manifest.modalities.gives
+    if writes and not knows_tools and "toolCallParser" not in found:
+        hint("Requests with tools will be refused: the catalogue knows no parser for it, see --tool-call-parser.")
     return found
 
 
