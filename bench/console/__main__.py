@@ -1,7 +1,8 @@
 """Pages of a large house: `python -m bench.console [--models 1000] [--rounds 5]`.
 
-A gateway in this process, with as many manifests of its own and as many artifacts. The table has the processor's time of
-the first request, which reads the disk, and the median of those after it; the exit status is 1 if that is over a second.
+A gateway in this process, with as many manifests of its own and as many artifacts. The table has the processor's time
+of the first request, which reads the disk, and the median of those after it; the exit status is 1 if that is over a
+second.
 """
 
 import argparse
