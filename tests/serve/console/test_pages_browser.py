@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterat
     add_artifact(lived.store, "tiny", read_files(tiny_model))
     evaluate(home, "support-20261122", lived.adapter.id)
     with house_in_thread(home, WITH_ARTIFACT) as made:
-        with httpx.Client(base_url=made.url, headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
+        with httpx.Client(base_url=made.url, headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=120) as client:
             train(made, start_job(client, upload(client)["id"])["id"])
         made.engines["tiny"].artifact_id = lived.base.id
         made.engines["renamed"].artifact_id = lived.adapter.id
