@@ -44,12 +44,27 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "engines.far: deployment.models has no model of that name that runs in an engine here",
         "qwen3-8b",
     ),
+    "an engine on Ray": (
+        with_model(deployment={"models": {"qwen3-8b": {"engine": {"kind": "ray"}}}}),
+        "deployment.models.qwen3-8b.engine.kind: ray is for `freehold serve`",
+        "engines.qwen3-8b.multiNode.kind=rayService",
+    ),
     "a test of no model": (
         with_model(tests={"model": "gpt"}),
         'tests.model: there is no model or route "gpt"',
         "qwen3-8b",
     ),
     "tuning": (with_model(deployment={"tuning": {"models": ["qwen3-8b"]}}), "deployment.tuning", "jobs"),
+    "a policy by its file": (
+        with_model(deployment={"policy": "policy.yaml"}),
+        "deployment.policy names a file, which no pod has",
+        "Write its rules under `policy`",
+    ),
+    "a key by its file": (
+        with_model(policy={"signatures": {"keys": ["site.pub"]}}),
+        'policy.signatures.keys: "site.pub" is a file, which no pod has',
+        "Write the PEM text itself",
+    ),
     "workers of a gateway": (
         with_model(deployment={"gateway": {"workers": 2}}),
         "deployment.gateway.workers: a gateway in a cluster is one process",

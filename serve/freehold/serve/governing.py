@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 
 from freehold.core.errors import ConfigError
+from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
@@ -19,6 +20,7 @@ from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.console.cookies import Cookies
 from freehold.serve.console.oidc import client_secret_from
 from freehold.serve.console.router import console_router
 from freehold.serve.engines.engine import Engine
@@ -26,7 +28,7 @@ from freehold.serve.files.api import files_pages
 from freehold.serve.files.purposes import rules_of
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.ledger import Ledger, Pricing
-from freehold.serve.gateway.media import MediaInliner
+from freehold.serve.gateway.media import MediaInliner, Weighing
 from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
 from freehold.serve.gateway.sessions import SessionRing
@@ -95,6 +97,7 @@ async def governance(
         stack.push_async_callback(ledger.close)
         recorder = _recorder(config, settings, stack)
         media = MediaInliner(config.gateway.media)
+        weighing = Weighing(config.gateway.media)
         stack.push_async_callback(media.close)
         tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
         if tracer is not None:
@@ -104,13 +107,14 @@ async def governance(
         stack.push_async_callback(watch.close)
         jobs = JobDesk(settings, environ, has_store=has_store)
         stack.push_async_callback(jobs.close)
-        desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
+        desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,
             ledger=ledger,
             pricing=pricing,
             media=media,
+            weighing=weighing,
             recorder=recorder,
             tracer=tracer,
             pages=(
@@ -147,7 +151,7 @@ def console_pages(
     if not console.enabled:
         return ()
     store = SessionStore(database, console.session_hours * 3600, console.idle_minutes * 60)
-    keyring.sessions = sessions = SessionRing(store, keyring)
+    keyring.sessions = sessions = SessionRing(store, keyring, Cookies(console).session_name)
     secret = client_secret_from(console.oidc, environ)
     return (console_router(console, database, sessions, keyring, audit, config.gateway.currency, secret),)
 
@@ -174,6 +178,10 @@ async def _migrate_later(database: Database) -> None:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _desk(database: Database, config: DeploymentConfig, settings: Settings) -> AdapterDesk:
+    return AdapterDesk(database, Store(settings.store_root), config, policies_here(settings, config.policy))
 
 
 async def _keyring(

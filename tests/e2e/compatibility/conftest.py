@@ -17,12 +17,14 @@ from freehold.serve.gateway import new_event_loop
 HERE = Path(__file__).parent
 CONTEXT = 1024
 """Context window of the chat model, in tokens."""
+PIECE = 64
+"""Tokens of a prompt that the model without a parser reads in one step."""
 DEPLOYMENT = f"""
 models:
   {MODEL}:
     artifact: {MODEL}
     engine: {{maxModelLen: {CONTEXT}, probe: "off", toolCallParser: hermes, chatTemplate: {HERE / "tools.jinja"}}}
-  no-parser: {{artifact: no-parser, engine: {{probe: "off"}}}}
+  no-parser: {{artifact: no-parser, engine: {{probe: "off", extraArgs: [--max-num-batched-tokens, "{PIECE}"]}}}}
   embedder: {{artifact: embedder, engine: {{probe: "off"}}}}
   ranker: {{artifact: ranker, engine: {{probe: "off"}}}}
 gateway: {{port: 0}}

@@ -313,3 +313,23 @@ async def test_where_no_keys_are_asked_for_the_console_still_asks(tmp_path: Path
         assert (await client.get("/console/overview")).status_code == 303
         await sign_in(client)
         assert (await client.get("/console/overview")).status_code == 200
+
+
+async def test_a_cookie_that_another_host_of_the_domain_could_set_does_not_count(running: House) -> None:
+    async with browser_of(running) as client, browser_of(running) as victim:
+        await sign_in(client)
+        secret = client.cookies["__Host-freehold"]
+        assert (await victim.get("/console/overview", headers={"cookie": f"freehold={secret}"})).status_code == 303
+        planted = f"__Host-freehold={secret}"
+        assert (await victim.get("/console/overview", headers={"cookie": planted})).status_code == 200
+
+
+async def test_what_is_no_secret_is_not_looked_up(running: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(self: object, secret: bytes) -> None:
+        raise AssertionError("the database was asked")
+
+    monkeypatch.setattr(SessionStore, "find", fail)
+    async with browser_of(running) as client:
+        for secret in ("x", "y" * 44, "%00" * 43):
+            answer = await client.get("/v1/models", headers={"cookie": f"__Host-freehold={secret}"})
+            assert answer.status_code == 401

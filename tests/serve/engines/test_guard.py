@@ -117,6 +117,32 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
     assert _gone(pids)
 
 
+SOCKETS = textwrap.dedent("""
+    import os, pathlib, signal, time
+    folder = os.environ["VLLM_RPC_BASE_PATH"]
+    pathlib.Path(folder, "left-behind").touch()
+    print(folder, flush=True)
+    time.sleep(600)
+""")
+
+
+@pytest.mark.parametrize("parent_lives", [True, False])
+def test_what_an_engine_leaves_in_its_folder_of_sockets_goes_with_it(
+    parent_lives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
+    guard = _guarded(SOCKETS, grace=1)
+    assert guard.stdout is not None and guard.stdin is not None
+    folder = Path(guard.stdout.readline().strip())
+    assert (folder / "left-behind").is_file()
+    if parent_lives:
+        guard.terminate()
+    guard.stdin.close()
+    guard.wait(20)
+    guard.stdout.close()
+    assert not folder.exists()
+
+
 def test_the_exit_status_comes_through() -> None:
     for code, status in (("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)):
         process = _guarded(code, grace=1)

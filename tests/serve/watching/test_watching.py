@@ -159,6 +159,6 @@ async def test_watching_begins_with_the_first_look_and_ends_when_nobody_looks(mo
     await asyncio.wait_for(task, 5)
     assert asked > 1
     before = asked
-    await watch.look()
-    assert asked == before + 1
+    await asyncio.gather(watch.look(), watch.look())
+    assert asked == before + 1, "two who look at once begin one watch"
     await watch.close()

@@ -10,19 +10,23 @@ from freehold.serve.config.contemplation import Contemplate
 from freehold.serve.config.deployment import DeploymentConfig, load_config, parse_config
 from freehold.serve.config.gateway import GatewayConfig, MediaConfig
 from freehold.serve.config.models import (
+    Autoscaling,
     Cost,
     EngineConfig,
     ProcessEngine,
+    RayEngine,
     RemoteEngine,
     Replaces,
     RestartPolicy,
     ServedAdapter,
     ServedModel,
+    VllmEngine,
 )
 from freehold.serve.config.routes import Canary, Record, Route, Shadow, TokenPrice, Upstream
 from freehold.serve.config.tuning import TuningConfig, TuningDefaults
 
 __all__ = [
+    "Autoscaling",
     "BatchesConfig",
     "Canary",
     "ConfigModel",
@@ -36,6 +40,7 @@ __all__ = [
     "OidcConfig",
     "OidcRoles",
     "ProcessEngine",
+    "RayEngine",
     "Record",
     "RemoteEngine",
     "Replaces",
@@ -49,6 +54,7 @@ __all__ = [
     "TuningConfig",
     "TuningDefaults",
     "Upstream",
+    "VllmEngine",
     "load_config",
     "parse_config",
 ]

@@ -19,17 +19,21 @@ class Cookies:
         self._session_s = int(config.session_hours * 3600)
 
     @property
+    def session_name(self) -> str:
+        return self._prefix + SESSION
+
+    @property
     def start_name(self) -> str:
         return self._prefix + START
 
     def begin(self, response: Response, secret: str) -> None:
         """Somebody has signed in."""
-        self._set(response, self._prefix + SESSION, secret, self._session_s)
+        self._set(response, self.session_name, secret, self._session_s)
         self._set(response, self.start_name, "", 0)
 
     def end(self, response: Response) -> None:
         """They have signed out."""
-        self._set(response, self._prefix + SESSION, "", 0)
+        self._set(response, self.session_name, "", 0)
 
     def start(self, response: Response, secret: str) -> None:
         """They are about to sign in."""

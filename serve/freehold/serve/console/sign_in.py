@@ -15,7 +15,6 @@ from freehold.serve.console.console import Console
 from freehold.serve.console.cookies import Cookies
 from freehold.serve.console.page import ROOT, SIGN_IN, open_router, page_router, require_token
 from freehold.serve.gateway.errors import NotAllowed, Unauthorized
-from freehold.serve.gateway.key_headers import presented_session
 from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.gateway.principal import Principal
 from freehold.serve.gateway.sessions import token_of
@@ -152,7 +151,7 @@ def sign_out_router(door: Door) -> APIRouter:
     @router.post("/sign-out")
     async def sign_out(request: Request) -> Response:
         session = door.console.session(request)
-        await door.console.sessions.end(presented_session(request.scope["headers"]))
+        await door.console.sessions.end(request.scope["headers"])
         await door.record(request, "sign_out", session.principal.actor, "done")
         answer = RedirectResponse(SIGN_IN, status_code=303)
         door.cookies.end(answer)

@@ -14,8 +14,10 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -23,6 +25,11 @@ from freehold.serve.engines.leash import GUARD_VARIABLE
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+SOCKETS_VARIABLE = "VLLM_RPC_BASE_PATH"
+SOCKET_NAME = 36
+"""Characters of the name that vLLM gives one."""
+LONGEST_SOCKET = 107
+"""Bytes of a socket's path (unix(7)); where the system's temporary folder leaves no room, vLLM keeps its own way."""
 ORPHANED_GRACE_S = 5.0
 """Nobody waits for an engine whose parent is gone."""
 
@@ -34,7 +41,16 @@ def main() -> int:
     arguments = parser.parse_args()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     env: dict[str, str] = json.loads(sys.stdin.readline())
-    return guard(command, env, arguments.grace)
+    with socket_folder() as folder:
+        return guard(command, {**folder, **env}, arguments.grace)
+
+
+@contextmanager
+def socket_folder() -> Iterator[dict[str, str]]:
+    """The variable with a folder for the engine's sockets, which vLLM makes anew at each start and never removes."""
+    with tempfile.TemporaryDirectory(prefix="fh-", ignore_cleanup_errors=True) as folder:
+        fits = len(folder) + 1 + SOCKET_NAME <= LONGEST_SOCKET
+        yield {SOCKETS_VARIABLE: folder} if fits else {}
 
 
 def guard(command: list[str], env: dict[str, str], grace_s: float) -> int:

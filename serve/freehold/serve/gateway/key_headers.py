@@ -1,6 +1,6 @@
 """Which key a request brings: `Authorization: Bearer KEY` as OpenAI's clients send it, `x-api-key` as Anthropic's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from freehold.serve.gateway.errors import NoKey, SessionSent, Unauthorized
 
@@ -35,13 +35,13 @@ def presented_secret(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return secret
 
 
-def presented_session(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The secret of a session of the console in the headers' cookies; empty if there is none."""
+def presented_session(headers: Iterable[tuple[bytes, bytes]], names: Sequence[bytes] = SESSION_COOKIES) -> bytes:
+    """The secret of a session of the console in a cookie of one of these names; empty if there is none."""
     for name, value in headers:
         if name == b"cookie":
             for part in value.split(b";"):
                 key, _, secret = part.strip().partition(b"=")
-                if key in SESSION_COOKIES and secret:
+                if key in names and secret:
                     return secret
     return b""
 

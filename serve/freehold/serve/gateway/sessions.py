@@ -4,9 +4,10 @@ A cookie alone proves nothing, since a browser sends it with what other sites ma
 token beside it, which only the console's own pages know.
 """
 
+import asyncio
 import hashlib
 import hmac
-import logging
+import re
 import time
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from freehold.serve.gateway.principal import Principal, role_named
 from freehold.serve.state.database import DatabaseUnavailable
 from freehold.serve.state.sessions import Person, SessionRecord, SessionStore
 
-log = logging.getLogger("freehold.gateway")
-
+_FORM = re.compile(rb"[A-Za-z0-9_-]{43}")
+"""What a session's secret looks like."""
 KNOWN_S = 2.0
 """For how long a look at the database holds: a page asks several questions. A sign-out elsewhere is this late."""
 MOST_KNOWN = 1000
@@ -38,24 +39,28 @@ class Session(NamedTuple):
 class SessionRing:
     """The sessions of the console, as one gateway process knows them."""
 
-    def __init__(self, store: SessionStore, keyring: KeyRing) -> None:
+    def __init__(self, store: SessionStore, keyring: KeyRing, cookie: str) -> None:
+        """`cookie` is the one name that counts: another host of the domain can set a cookie without `__Host-`."""
         self._store = store
         self._keyring = keyring
+        self._cookie = cookie.encode()
+        self._looking = asyncio.Lock()
         self._known: dict[bytes, tuple[float, SessionRecord]] = {}
 
     async def begin(self, person: Person) -> str:
         """The secret of a new session. Raises DatabaseUnavailable."""
         return await self._store.begin(person)
 
-    async def end(self, secret: bytes) -> None:
+    async def end(self, headers: Headers) -> None:
         """Sign out. Raises DatabaseUnavailable."""
+        secret = presented_session(headers, (self._cookie,))
         self._known.pop(secret, None)
         await self._store.end(secret)
 
     async def of(self, headers: Headers) -> Session:
         """The session in the headers' cookie, without a look at its token. Raises Unauthorized, KeysUnavailable."""
-        secret = presented_session(headers)
-        record = await self._record(secret) if secret else None
+        secret = presented_session(headers, (self._cookie,))
+        record = await self._record(secret) if _FORM.fullmatch(secret) else None
         if record is None:
             raise Unauthorized("The session is over", next_step="Sign in at /console.")
         principal = self._principal(record)
@@ -79,7 +84,8 @@ class SessionRing:
         if known is not None and at < known[0] + KNOWN_S:
             return known[1]
         try:
-            record = await self._store.find(secret)
+            async with self._looking:  # a flood of made-up cookies must not become one of queries
+                record = await self._store.find(secret)
         except DatabaseUnavailable as error:
             raise KeysUnavailable(
                 "The session cannot be checked now", why="the database does not answer", next_step="Try again."

@@ -72,6 +72,10 @@ class Database:
         except (DBAPIError, SQLAlchemyError) as error:
             raise unavailable(self.engine.url, error) from error
 
+    async def run_look(self, work: Callable[[Connection], Result]) -> Result:
+        """The same, in a thread of the database's."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.look, work)
+
     def close(self) -> None:
         """Wait for what is running, and disconnect."""
         self._threads.shutdown()

@@ -71,22 +71,22 @@ class SessionStore:
         """The session of this secret, unless it is over or was idle for too long."""
         digest = digest_of(secret)
 
-        def read(connection: Connection) -> SessionRecord | None:
-            row = connection.execute(select(SessionRow.__table__).where(SessionRow.token_hash == digest)).mappings()
-            found = row.one_or_none()
+        def read(connection: Connection) -> tuple[float, SessionRecord | None]:
+            rows = connection.execute(select(SessionRow.__table__).where(SessionRow.token_hash == digest)).mappings()
+            found = rows.one_or_none()
             if found is None:
-                return None
-            at = now(connection)
-            if at >= found["expires_at"] or at >= found["seen_at"] + self._idle_s:
-                connection.execute(delete(SessionRow).where(SessionRow.token_hash == digest))
-                return None
-            if at >= found["seen_at"] + SEEN_GAP_S:
-                connection.execute(update(SessionRow).where(SessionRow.token_hash == digest).values(seen_at=at))
+                return 0.0, None
             proof = found["proof"]
             fields = {name: found[name] for name in SessionRecord.__dataclass_fields__}
-            return SessionRecord(**fields | {"proof": None if proof is None else bytes(proof)})
+            return now(connection), SessionRecord(**fields | {"proof": None if proof is None else bytes(proof)})
 
-        return await self._database.run(read)
+        at, record = await self._database.run_look(read)
+        if record is None or at >= record.expires_at or at >= record.seen_at + self._idle_s:
+            return None
+        if at >= record.seen_at + SEEN_GAP_S:
+            seen = update(SessionRow).where(SessionRow.token_hash == digest).values(seen_at=at)
+            await self._database.run(lambda connection: connection.execute(seen))
+        return record
 
     async def end(self, secret: bytes) -> None:
         """Sign out: the secret counts no more."""

@@ -133,6 +133,8 @@ class UsageRow(Base):
     engine_us: Mapped[int]
     """The requests' share of the engine's busy time, microseconds."""
     money: Mapped[int]
+    audio_seconds: Mapped[int] = mapped_column(server_default="0")
+    """Length of the sound in requests."""
 
 
 class BatchRow(Base):

@@ -39,6 +39,7 @@ _SUMMED = (
     UsageRow.estimated_tokens,
     UsageRow.engine_us,
     UsageRow.money,
+    UsageRow.audio_seconds,
 )
 
 
@@ -91,6 +92,7 @@ class UsageLine:
     engine_us: int = 0
     money: int = 0
     """Millionths of the currency, like the rest."""
+    audio_seconds: int = 0
     replaces: set[str] = field(default_factory=set)
     """Closed models that the group's models stand in for."""
     replaced_money: int | None = None
@@ -128,6 +130,7 @@ class UsageLine:
         self.estimated_tokens += sums[5]
         self.engine_us += sums[6]
         self.money += sums[7]
+        self.audio_seconds += sums[8]
         if comparison:
             is_first = not self.replaces
             self.replaces.add(comparison.closed_model)

@@ -1,7 +1,6 @@
 """Takes readings while somebody looks, and stops when nobody does: an unwatched gateway does nothing for it."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -10,8 +9,6 @@ from freehold.serve.watching.engines import read_engines
 from freehold.serve.watching.gpus import GpuReading, read_gpus
 from freehold.serve.watching.reading import read_gateway
 from freehold.serve.watching.series import INTERVAL_S, Memory, Moment
-
-log = logging.getLogger("freehold.gateway")
 
 PATIENCE_S = 900.0
 """For how long it goes on after the last look, so that whoever comes back finds no gap."""
@@ -30,6 +27,7 @@ class Watch:
         self.memory = Memory()
         self._engines = engines
         self._asked_at = 0.0
+        self._beginning = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._gpus: list[GpuReading] = []
         self._gpus_at = float("-inf")
@@ -37,9 +35,10 @@ class Watch:
     async def look(self) -> Memory:
         """What is known, with a reading that is no older than an interval; watching goes on from here."""
         self._asked_at = time.monotonic()
-        if self._task is None or self._task.done():
-            await self._read()
-            self._task = asyncio.create_task(self._go_on(), name="watch")
+        async with self._beginning:
+            if self._task is None or self._task.done():
+                await self._read()
+                self._task = asyncio.create_task(self._go_on(), name="watch")
         return self.memory
 
     async def close(self) -> None:

@@ -176,7 +176,7 @@ def losses(events: list[dict[str, Any]]) -> dict[str, Any]:
     x = sorted(steps)
     curves = (("training", "train_loss"), ("validation", "valid_loss"))
     series = [{"label": label, "values": [steps[step].get(name) for step in x]} for label, name in curves]
-    rates = [None if (rate := steps[step].get("learning_rate")) is None else rate * 1e6 for step in x]
+    rates = [None if (each := steps[step].get("learning_rate")) is None else each * 1e6 for step in x]
     shown = [each for each in series if any(value is not None for value in each["values"])]
     curve = [{"label": "learning rate", "values": rates}] if any(value is not None for value in rates) else []
     return {

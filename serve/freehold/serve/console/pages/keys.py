@@ -72,7 +72,7 @@ def routes(console: Console, router: APIRouter) -> None:
 
     async def one(request: Request, key_id: str, status: int = 200, **more: Any) -> Response:
         api = console.api(request)
-        key = await api.get(f"{PATH}/{key_id}")
+        key = await api.get(path_of(key_id))
         budgets = await _budgets(api, [key])
         said = SAID.get(request.query_params.get("said", ""), "")
         values = {"problem": None, "given": _given(key), "limits": LIMITS, "said": said}
@@ -82,7 +82,7 @@ def routes(console: Console, router: APIRouter) -> None:
     async def change(request: Request, key_id: str) -> Response:
         form = await request.form()
         try:
-            await console.api(request).patch(f"{PATH}/{key_id}", changes_of(form))
+            await console.api(request).patch(path_of(key_id), changes_of(form))
         except ApiError as error:
             if error.http_status != UserError.http_status:
                 raise
@@ -93,17 +93,22 @@ def routes(console: Console, router: APIRouter) -> None:
     async def rotate(request: Request, key_id: str) -> Response:
         hours = str((await request.form()).get("grace_hours", "0"))
         body = {"grace_s": float(hours) * 3600 if hours.isdecimal() else hours}
-        return await page(request, created=await console.api(request).post(f"{PATH}/{key_id}/rotate", body))
+        return await page(request, created=await console.api(request).post(f"{path_of(key_id)}/rotate", body))
 
     @router.post("/{key_id}/revoke")
     async def revoke(request: Request, key_id: str) -> Response:
-        await console.api(request).delete(f"{PATH}/{key_id}")
+        await console.api(request).delete(path_of(key_id))
         return _back(key_id, "revoked")
 
 
 def _back(key_id: str, said: str) -> Response:
     """To the key's own page, so that loading it again repeats nothing."""
     return RedirectResponse(f"{KEYS.path}/{quote(key_id, safe='')}?said={said}", status_code=303)
+
+
+def path_of(key_id: str) -> str:
+    """Where the API has the key; whatever stands in the page's address is one part of a path."""
+    return f"{PATH}/{quote(key_id, safe='')}"
 
 
 async def _budgets(api: Api, keys: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
