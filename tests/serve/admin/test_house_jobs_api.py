@@ -12,7 +12,7 @@ import pytest
 from fixtures import stub_job
 from fixtures.console import ADMIN_KEY, House, browser_of, house
 
-from freehold.core.errors import NotFoundError, RefusedError
+from freehold.core.errors import NotFoundError, RefusedError, UserError
 from freehold.core.settings import Settings
 from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.jobs.folder import OVER, JobRecord, told
@@ -50,8 +50,10 @@ async def test_a_pull_tells_how_far_it_is_and_gets_its_token_alone(desk: JobDesk
     while "1.0 MiB" not in desk.said(job.id):
         await asyncio.sleep(0.05)
     assert told(desk.said(job.id)).share == 0.25
-    with pytest.raises(Exception, match="goes on"):
+    with pytest.raises(UserError, match="goes on"):
         await desk.resume(job.id, "env")
+    with pytest.raises(UserError, match="goes on"):  # in another process
+        await JobDesk(desk.settings, {}, program=program).resume(job.id, "env")
     (tmp_path / "hold").unlink()
     done = await until(desk, job.id, *OVER)
     assert (done.state, done.status, done.attempts) == ("succeeded", 0, 1)
@@ -80,7 +82,7 @@ async def test_what_runs_is_cancelled_and_what_waits_too(desk: JobDesk, tmp_path
         await desk.cancel(job.id)
         assert (await until(desk, job.id, *OVER)).state == "cancelled"
     assert desk.get(jobs[1].id).state == "running"
-    with pytest.raises(Exception, match="is over"):
+    with pytest.raises(UserError, match="is over"):
         await desk.cancel(jobs[0].id)
 
 

@@ -144,6 +144,21 @@ async def test_lineage_hides_neither_a_failed_gate_nor_one_that_was_never_asked(
     assert (states["missing"], states["gate"]) == ("gone", "not judged")
 
 
+async def test_a_gates_report_is_for_operators_and_has_no_origin(running: House, client: httpx.AsyncClient) -> None:
+    lived = furnish(running.home)
+    path = f"/admin/v1/artifacts/{lived.small.id}/gates/quality"
+    assert (await client.get(path)).status_code == 404
+    (lived.store.verdict_folder(lived.small.id) / "quality.html").write_text("<html>what it said</html>")
+    page = await client.get(path)
+    assert page.text == "<html>what it said</html>"
+    assert page.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    graph = await get(client, f"/admin/v1/artifacts/{lived.small.id}/lineage")
+    assert [node["report"] for node in graph["nodes"] if node["kind"] == "gate"] == ["quality"]
+    assert (await client.get(path.replace("quality", "secrets"))).status_code == 400
+    async with browser_of(running, authorization=f"Bearer {running.key('viewer')}") as viewer:
+        assert (await viewer.get(path)).status_code == 403
+
+
 async def test_an_unreadable_artifact_hides_no_other(running: House, client: httpx.AsyncClient) -> None:
     lived = furnish(running.home)
     (lived.small.path / LINEAGE_FILE).write_text("{}")

@@ -13,6 +13,13 @@ from fixtures.models import add_artifact, read_files
 from fixtures.tuning_house import GOOD
 
 from freehold.core.store import Store
+from freehold.serve.batches.creating import create
+from freehold.serve.batches.requests import NewBatchRequest
+from freehold.serve.config import BatchesConfig
+from freehold.serve.gateway.errors import NotAllowed
+from freehold.serve.gateway.principal import Principal
+from freehold.serve.state.files import StorageQuota
+from freehold.serve.tuning.spaces import Space
 
 TUNING = "/v1/fine_tuning/jobs"
 LINE = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "tiny", "messages": []}}
@@ -143,3 +150,14 @@ async def test_a_viewer_finds_no_buttons(at_work: House) -> None:
         page = (await viewer.get(f"/console/jobs/tuning/{job['id']}")).text
         assert job["id"] in page and ">Cancel</button>" not in page
         assert (await viewer.post(f"/console/jobs/tuning/{job['id']}/cancel")).status_code == 403
+
+
+async def test_a_batch_needs_a_key_whose_requests_its_lines_are(at_work: House) -> None:
+    signed = Space(Principal("oidc_0123456789abcdef", role="operator", known_as="oidc:ada"), sees_all=True)
+    wanted = NewBatchRequest(input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h")
+    database = at_work.database
+    try:
+        with pytest.raises(NotAllowed, match="oidc:ada cannot make a batch"):
+            create(database, BatchesConfig(), StorageQuota(1, 1), signed, wanted)
+    finally:
+        database.close()

@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterat
     add_artifact(lived.store, "tiny", read_files(tiny_model))
     evaluate(home, "support-20261122", lived.adapter.id)
     with house_in_thread(home, WITH_ARTIFACT) as made:
-        with httpx.Client(base_url=made.url, headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
+        with httpx.Client(base_url=made.url, headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=120) as client:
             train(made, start_job(client, upload(client)["id"])["id"])
         made.engines["tiny"].artifact_id = lived.base.id
         made.engines["renamed"].artifact_id = lived.adapter.id
@@ -45,11 +45,12 @@ def test_the_graph_leads_to_its_evidence_by_keyboard(visitor: Visit) -> None:
     page = visitor.open("models")
     visitor.check("models")
     page.get_by_role("link", name="support-tuned").first.click()
+    visitor.check("lineage")
     visitor.tab_to("gate: parity gate, passed")
     page.keyboard.press("Enter")
     page.wait_for_url("**#evidence-*")
     assert "mean_difference_nats" in page.locator(".evidence:target").inner_text()
-    visitor.check("lineage")
+    visitor.check()
 
 
 def test_the_catalogue_by_keyboard(visitor: Visit) -> None:
@@ -82,6 +83,7 @@ def test_two_models_side_by_side_blind_with_a_vote(visitor: Visit) -> None:
     page.get_by_role("button", name="Answer B").click()
     page.get_by_text("Kept. The conversation goes on").wait_for()
     assert "tiny" in page.locator("#sides").inner_text()
+    assert not page.locator("#vote").is_visible()
     curl, python = page.locator("#curl").inner_text(), page.locator("#python").inner_text()
     token = page.evaluate("window.freehold.token()")
     assert "$FREEHOLD_API_KEY" in curl and "Capital of France?" in curl and token not in curl + python

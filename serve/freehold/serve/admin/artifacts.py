@@ -2,14 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict
 
-from freehold.core.gates import read_verdict
+from freehold.core.errors import NotFoundError
+from freehold.core.gates import GateName, read_verdict
 from freehold.core.manifest import ModelManifest
 from freehold.core.store import Artifact
+from freehold.serve.admin.access import require_role
+from freehold.serve.admin.report_headers import REPORT_HEADERS
+from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.library.library import Kinship, Library, kinship
-from freehold.serve.library.lineage import GATES, Graph, Serving, lineage_of
+from freehold.serve.library.lineage import GATES, Graph, Serving, lineage_of, report_of
 
 MAX_PAGE = 1000
 
@@ -75,6 +80,8 @@ class LineageNode(BaseModel):
     artifact: str
     evidence: dict[str, Any]
     """What there is to know of it: a gate's numbers and limits, an evaluation's, the files of a source."""
+    report: str
+    """The gate whose report there is: `/admin/v1/artifacts/{artifact}/gates/{report}`."""
 
 
 class LineageEdge(BaseModel):
@@ -95,9 +102,13 @@ class ShownLineage(BaseModel):
     edges: list[LineageEdge]
 
 
-def artifacts_router(library: Library) -> APIRouter:
-    """`/admin/v1/artifacts`; whoever mounts it lets viewers in. Errors are raised as `FreeholdError`."""
+def artifacts_router(library: Library, keyring: KeyRing) -> APIRouter:
+    """`/admin/v1/artifacts`; whoever mounts it lets viewers in. What models said, in reports, operators alone read.
+
+    Errors are raised as `FreeholdError`.
+    """
     router = APIRouter(prefix="/admin/v1/artifacts", tags=["artifacts"])
+    operator = Depends(require_role(keyring, "operator"))
 
     # Plain functions: the store is read on a thread.
     @router.get("")
@@ -132,6 +143,15 @@ def artifacts_router(library: Library) -> APIRouter:
     def show_lineage(artifact_id: str) -> ShownLineage:
         artifact, everything = library.index.get(artifact_id), library.index.artifacts()
         return _graph(artifact_id, lineage_of(artifact, everything, library.store, library.serving()))
+
+    @router.get("/{artifact_id}/gates/{gate}", response_class=HTMLResponse, dependencies=[operator])
+    def show_gate_report(artifact_id: str, gate: GateName) -> HTMLResponse:
+        path = report_of(library.store, library.index.get(artifact_id).id, gate)
+        if not path.is_file():
+            raise NotFoundError(
+                f"The {gate} gate left no report of {artifact_id}", next_step="Its numbers are in the lineage."
+            )
+        return HTMLResponse(path.read_bytes(), headers=REPORT_HEADERS)
 
     return router
 

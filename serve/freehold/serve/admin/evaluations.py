@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from freehold.core.errors import NotFoundError, UserError
 from freehold.serve.admin.access import origin_of, require_role
+from freehold.serve.admin.report_headers import REPORT_HEADERS
 from freehold.serve.audit import AuditLog
 from freehold.serve.evidence.answers import Compared, compared, slices_of
 from freehold.serve.evidence.promotion import Promoter
@@ -18,15 +19,6 @@ from freehold.serve.gateway.errors import NotAllowed
 from freehold.serve.gateway.keyring import KeyRing
 
 MAX_PAGE = 200
-REPORT_HEADERS = {
-    "content-security-policy": "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
-    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "SAMEORIGIN",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-"""The report's own script filters its rows. In a sandbox it has no origin: no cookie, no storage, no connection."""
 
 
 class ShownRun(BaseModel):

@@ -54,7 +54,7 @@ def house_router(house: House, keyring: KeyRing, audit: AuditLog) -> APIRouter:
     home, database = house.settings.home, house.database
     pages = APIRouter(dependencies=[once])
     pages.include_router(catalogue_router(house.library), dependencies=[viewer])
-    pages.include_router(artifacts_router(house.library), dependencies=[viewer])
+    pages.include_router(artifacts_router(house.library, keyring), dependencies=[viewer])
     pages.include_router(evaluations_router(house.runs, Promoter(home), audit, keyring))
     pages.include_router(votes_router(BallotBox(home / "votes"), audit, keyring))
     pages.include_router(datasets_router(database, file_storage(house.settings), house.inspector, audit, keyring))

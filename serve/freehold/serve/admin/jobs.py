@@ -11,7 +11,7 @@ from freehold.serve.admin.evaluations import audited
 from freehold.serve.audit import AuditLog
 from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.jobs.desk import JobDesk
-from freehold.serve.jobs.folder import JobRecord, State, told
+from freehold.serve.jobs.folder import LAST_LINES_BYTES, JobRecord, State, told
 from freehold.serve.jobs.kinds import Wanted, suites
 
 
@@ -69,7 +69,7 @@ def jobs_router(desk: JobDesk, audit: AuditLog, keyring: KeyRing) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> JobList:
         found = [job for job in desk.list() if kind in (None, job.wanted.kind)]
-        data = [ShownJob(**_fields(job, desk.said(job.id))) for job in found[:limit]]
+        data = [ShownJob(**_fields(job, desk.said(job.id, LAST_LINES_BYTES))) for job in found[:limit]]
         return JobList(data=data, has_more=len(found) > limit, suites=suites(desk.settings.home))
 
     @router.post("", status_code=201)
@@ -96,7 +96,7 @@ def jobs_router(desk: JobDesk, audit: AuditLog, keyring: KeyRing) -> APIRouter:
         return await shown(await audited(audit, request, "jobs.resume", job_id, {}, lambda: desk.resume(job_id, actor)))
 
     async def shown(job: JobRecord) -> ShownJob:
-        return ShownJob(**_fields(job, await run_in_threadpool(desk.said, job.id)))
+        return ShownJob(**_fields(job, await run_in_threadpool(desk.said, job.id, LAST_LINES_BYTES)))
 
     return router
 

@@ -12,7 +12,7 @@ from freehold.serve.admin.access import origin_of, require_role
 from freehold.serve.audit import AuditLog
 from freehold.serve.gateway.keyring import KeyRing
 from freehold.serve.votes.box import BallotBox
-from freehold.serve.votes.counting import tallies
+from freehold.serve.votes.counting import counted
 from freehold.serve.votes.exporting import Form, exported
 from freehold.serve.votes.vote import NewVote, Vote
 
@@ -71,8 +71,8 @@ def votes_router(box: BallotBox, audit: AuditLog, keyring: KeyRing) -> APIRouter
     # Plain functions: files are read on a thread.
     @router.get("", dependencies=[viewer])
     def count_votes() -> TallyList:
-        votes = list(box)
-        return TallyList(votes=len(votes), data=[ShownTally(**vars(tally)) for tally in tallies(votes)])
+        count = counted(box)
+        return TallyList(votes=count.votes, data=[ShownTally(**vars(tally)) for tally in count.tallies])
 
     @router.get("/export", response_class=StreamingResponse, dependencies=[operator])
     def export_votes(

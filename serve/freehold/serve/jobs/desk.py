@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import IO
 
 from freehold.core.errors import IntegrityError, NotFoundError, RefusedError, UserError
+from freehold.core.recording.lines import private_folder
 from freehold.core.settings import Settings
 from freehold.serve.child_command import Command, error_of
 from freehold.serve.confinement import confined
 from freehold.serve.engines.child import Child
 from freehold.serve.files.inspection import passed_on
-from freehold.serve.jobs.folder import OVER, JobFolder, JobRecord, now
+from freehold.serve.jobs.folder import MOST_LOG_BYTES, OVER, JobFolder, JobRecord, now
 from freehold.serve.jobs.kinds import EVALUATION_KEYS, Wanted
 from freehold.serve.tuning.commands import freehold
 
@@ -68,9 +69,9 @@ class JobDesk:
         """Raises NotFoundError."""
         return self._folder(job_id).read()
 
-    def said(self, job_id: str) -> str:
+    def said(self, job_id: str, most_bytes: int = MOST_LOG_BYTES) -> str:
         """The end of its log. Raises NotFoundError."""
-        return self._folder(job_id).said()
+        return self._folder(job_id).said(most_bytes)
 
     # -- acting -----------------------------------------------------------------------------------------------------
 
@@ -126,9 +127,14 @@ class JobDesk:
         return folder
 
     async def _begin(self, folder: JobFolder, record: JobRecord) -> JobRecord:
-        await asyncio.to_thread(folder.write, record)
+        private_folder(folder.path)
         lock = folder.lock.open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise UserError(f"{record.id} goes on", why="another process has just taken it up") from None
+        await asyncio.to_thread(folder.write, record)
         task = asyncio.get_running_loop().create_task(self._run(folder, record, lock))
         self._running[record.id] = task
         task.add_done_callback(lambda _: self._running.pop(record.id, None))

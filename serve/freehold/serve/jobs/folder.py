@@ -16,7 +16,7 @@ from freehold.serve.evidence.holding import is_held
 from freehold.serve.jobs.kinds import Wanted
 
 STATE, LOG, LOCK, CANCEL = "job.json", "log.txt", "lock", "cancel"
-MOST_LOG_BYTES = 256 * 1024
+MOST_LOG_BYTES, LAST_LINES_BYTES = 256 * 1024, 4096
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
 OVER: tuple[State, ...] = ("succeeded", "failed", "cancelled", "interrupted")
@@ -67,11 +67,11 @@ class JobFolder:
             return replace(record, state="interrupted")
         return record
 
-    def said(self) -> str:
-        """The end of its log, at most 256 KiB."""
+    def said(self, most_bytes: int = MOST_LOG_BYTES) -> str:
+        """The end of its log."""
         try:
             with self.log.open("rb") as stream:
-                stream.seek(max(0, self.log.stat().st_size - MOST_LOG_BYTES))
+                stream.seek(max(0, self.log.stat().st_size - most_bytes))
                 return stream.read().decode(errors="replace")
         except FileNotFoundError:
             return ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from freehold.core.gates import GateName, Verdict, read_verdict
@@ -29,6 +30,8 @@ class Node:
     """Which artifact it is, or is about."""
     evidence: dict[str, Any] = field(default_factory=dict)
     """What there is to know of it, in plain values."""
+    report: str = ""
+    """The gate whose report there is."""
 
 
 @dataclass
@@ -54,6 +57,11 @@ class Serving:
     is_ready: bool
     detail: str
     fingerprint: str
+
+
+def report_of(store: Store, artifact_id: str, gate: GateName) -> Path:
+    """The page that a gate may leave beside its verdict."""
+    return store.verdict_folder(artifact_id) / f"{gate}.html"
 
 
 def lineage_of(artifact: Artifact, artifacts: Sequence[Artifact], store: Store, serving: Sequence[Serving]) -> Graph:
@@ -128,13 +136,13 @@ def _gates(artifact: Artifact, store: Store) -> Iterator[Node]:
     for gate in GATES:
         verdict = read_verdict(store, artifact, gate)
         if verdict is not None:
-            yield _verdict(verdict)
+            yield _verdict(verdict, gate if report_of(store, artifact.id, gate).is_file() else "")
         elif gate == required:
             text = f"Run `freehold {gate} {artifact.id}`."
             yield Node(f"gate:{artifact.id}:{gate}", "gate", f"{gate} gate", text, "not judged", artifact.id)
 
 
-def _verdict(verdict: Verdict) -> Node:
+def _verdict(verdict: Verdict, report: str) -> Node:
     evidence = {
         "reasons": list(verdict.reasons),
         "measurements": verdict.measurements,
@@ -145,7 +153,7 @@ def _verdict(verdict: Verdict) -> Node:
     name = f"gate:{verdict.artifact}:{verdict.gate}"
     text = verdict.reasons[0] if verdict.reasons else "within its limits"
     state: State = "passed" if verdict.passed else "failed"
-    return Node(name, "gate", f"{verdict.gate} gate", text, state, verdict.artifact, evidence)
+    return Node(name, "gate", f"{verdict.gate} gate", text, state, verdict.artifact, evidence, report)
 
 
 def _evaluation(artifact_id: str, one: EvaluationRecord) -> Node:

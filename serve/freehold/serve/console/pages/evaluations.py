@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from freehold.serve.admin.evaluations import REPORT_HEADERS
+from freehold.serve.admin.report_headers import REPORT_HEADERS
 from freehold.serve.console.console import Console
 from freehold.serve.console.page import Page
 from freehold.serve.console.paths import quoted

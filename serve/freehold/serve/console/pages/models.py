@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from freehold.serve.admin.report_headers import REPORT_HEADERS
 from freehold.serve.console.api import ApiError
 from freehold.serve.console.console import Console
 from freehold.serve.console.graph import drawn
@@ -61,6 +62,12 @@ def routes(console: Console, router: APIRouter) -> None:
         artifact, lineage = await api.get(path), await api.get(f"{path}/lineage")
         picture = drawn(lineage["nodes"], lineage["edges"])
         return console.render(request, "artifact.html.jinja", artifact=artifact, picture=picture)
+
+    @router.get("/artifacts/{artifact_id}/gates/{gate}")
+    async def show_gate_report(request: Request, artifact_id: str, gate: str) -> Response:
+        path = f"/admin/v1/artifacts/{quoted(artifact_id)}/gates/{quoted(gate)}"
+        answer = await console.api(request).send("GET", path)
+        return Response(answer.content, media_type="text/html", headers=REPORT_HEADERS)
 
     @router.post("/adapters")
     async def load_adapter(

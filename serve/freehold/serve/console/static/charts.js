@@ -39,8 +39,9 @@
           stroke: colours()[index % colours().length],
           dash: dashes[index % dashes.length],
           width: 2,
-          spanGaps: false,
-          points: { show: spec.bars ? false : undefined, size: 4 },
+          // A step at which nothing was measured is no gap, as a time without an answer is.
+          spanGaps: Boolean(spec.steps),
+          points: { show: spec.bars ? false : spec.steps && each.values.includes(null) ? true : undefined, size: 4 },
           ...(spec.bars ? { paths: uPlot.paths.bars({ size: [0.7, 60] }), fill: colours()[index % colours().length] } : {}),
           value: (_, value) => `${round(value)} ${spec.unit}`,
         })),
