@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_a_head_comes_up_once_and_goes_down_whole(python: Python, tmp_path: Path
     call = (tmp_path / "calls").read_text()
     assert "--head --port=6379" in call and "--num-cpus=2" in call and '--resources={"lab": 1.5}' in call
     assert "--disable-usage-stats" in call
-    token = home / "freehold" / "run" / "ray" / "token"
+    token = home / "freehold" / "run" / "ray" / socket.gethostname() / "token"
     assert token.stat().st_mode & 0o777 == 0o600 and len(token.read_text()) == 64
     assert f"RAY_AUTH_TOKEN_PATH={token}" in (tmp_path / "environment").read_text()
     assert str(token) in said and token.read_text() not in out + said
@@ -89,7 +90,20 @@ def test_a_worker_takes_the_clusters_token(python: Python, tmp_path: Path, home:
     secret.write_text("abc\n")
     run("up", "--engine", python(STARTS), "--address", "10.0.0.5:6379", "--token-file", str(secret))
     assert "--address=10.0.0.5:6379" in (tmp_path / "calls").read_text()
-    assert (home / "freehold" / "run" / "ray" / "token").read_text() == "abc"
+    assert (home / "freehold" / "run" / "ray" / socket.gethostname() / "token").read_text() == "abc"
+
+
+def test_machines_that_share_the_data_folder_keep_their_nodes_apart(
+    python: Python, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("up", "--engine", python(STARTS))
+    token = home / "freehold" / "run" / "ray" / socket.gethostname() / "token"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(socket, "gethostname", lambda: "elsewhere")
+        run("up", "--engine", python(STARTS), "--address", "192.0.2.7:6379", "--token-file", str(token))
+        assert json.loads(run("down", "--format", "json")[0])[0]["role"] == "worker"
+    assert token.is_file()
+    assert json.loads(run("down", "--format", "json")[0])[0]["role"] == "head"
 
 
 @pytest.mark.parametrize(

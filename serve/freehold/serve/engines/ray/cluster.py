@@ -139,7 +139,7 @@ def cluster_environment(settings: Settings, environ: Mapping[str, str] = os.envi
 
 def token_path(settings: Settings) -> Path:
     """The secret of the cluster that this machine was made a node of, as long as it is one."""
-    return settings.run_root / "ray" / "token"
+    return _folder(settings) / "token"
 
 
 def _take_token(settings: Settings, given: Path | None, *, makes_one: bool) -> None:
@@ -156,7 +156,12 @@ def _take_token(settings: Settings, given: Path | None, *, makes_one: bool) -> N
 
 
 def _record(settings: Settings) -> Path:
-    return settings.run_root / "ray" / "node.json"
+    return _folder(settings) / "node.json"
+
+
+def _folder(settings: Settings) -> Path:
+    """This machine's own: the nodes of a cluster may share the data folder."""
+    return settings.run_root / "ray" / socket.gethostname()
 
 
 def _marked(mark: str) -> list[psutil.Process]:
