@@ -35,7 +35,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         linked = (FOLDER / path).resolve() if path else page
         assert linked.is_file(), target
         if anchor:
-            headings = re.findall(r"(?m)^#+ (.*)$", linked.read_text())
-            assert anchor in {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}, (
-                target
-            )
+            assert anchor in _anchors(linked.read_text()), target
+
+
+def _anchors(text: str) -> set[str]:
+    """Of its headings, as they are made on the forges."""
+    headings = re.findall(r"(?m)^#+ (.*)$", text)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}

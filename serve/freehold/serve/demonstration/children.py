@@ -25,7 +25,12 @@ async def freehold(settings: Settings, *arguments: str, without: str) -> Any:
     child = await asyncio.create_subprocess_exec(
         *leashed(*command, ending=signal.SIGINT),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "FREEHOLD_HOME": str(settings.home)},
+        # torch would leave its cache in the system's temporary folder.
+        env={
+            **os.environ,
+            "FREEHOLD_HOME": str(settings.home),
+            "TORCHINDUCTOR_CACHE_DIR": str(settings.home / "torchinductor"),
+        },
     )
     try:
         printed, _ = await child.communicate()
