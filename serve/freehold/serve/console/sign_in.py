@@ -96,7 +96,10 @@ class Door:
 
 def place_within(target: str) -> str:
     """The page to go to after signing in: one of the console, whatever a link says."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # such as brackets that are no address
+        return HOME
     is_ours = not (parts.scheme or parts.netloc) and (parts.path == ROOT or parts.path.startswith(f"{ROOT}/"))
     return target if is_ours and "\\" not in target and target.isprintable() else HOME
 
@@ -128,7 +131,9 @@ def sign_in_router(door: Door) -> APIRouter:
     async def sign_in(
         request: Request, key: Annotated[str, Form()] = "", to: Annotated[str, Form()] = HOME
     ) -> Response:
-        await require_token(request, token_of(request.cookies.get(door.cookies.start_name, "").encode()))
+        # Without the cookie no token is right: that of an empty secret is one that anybody can work out.
+        secret = request.cookies.get(door.cookies.start_name) or secrets.token_urlsafe(32)
+        await require_token(request, token_of(secret.encode()))
         try:
             await door.check_tries(request)
             key = key.strip()[:LONGEST_KEY]
