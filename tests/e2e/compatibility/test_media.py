@@ -132,7 +132,7 @@ def test_subtitles(asking: OpenAI, form: Any) -> None:
 
 @HEARD.refused("what is no sound, is too long, or goes to a model that does not hear", "the message says which")
 def test_files_that_are_refused(asking: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="Invalid or unsupported audio file"):
+    with pytest.raises(openai.BadRequestError, match=r"Invalid or \w+ audio"):
         asking.audio.transcriptions.create(model="hears", file=("a.wav", b"not a sound"))
     with pytest.raises(openai.BadRequestError, match="lasts 700 s"):
         asking.audio.transcriptions.create(model="hears", file=("a.wav", sound(700, 1000)))
