@@ -50,10 +50,18 @@ def test_a_generator_is_turned_back_where_its_token_is_thrown_away() -> None:
     assert not states[1].equal(fresh), "its token is one of the answer's"
 
 
+def test_a_vllm_with_other_steps_starts_and_says_what_was_not_mended(caplog: pytest.LogCaptureFixture) -> None:
+    other = type("Other", (), {"_sample": Runner._sample})
+    cpu_seed.mend(other)
+    assert other._sample is Runner._sample
+    assert "no _bookkeeping_sync: `seed` beside a long prompt" in caplog.text
+
+
 def test_only_an_engine_that_asks_for_it_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip("vllm.v1.worker.gpu_model_runner", reason="vLLM is not installed")
     runner = module.GPUModelRunner
-    for name in ("_sample", "_bookkeeping_sync"):
+    for name in cpu_seed.STEPS:
+        assert hasattr(runner, name), f"vLLM's runner has no {name} any more: look how it turns generators back"
         monkeypatch.setattr(runner, name, getattr(runner, name))
     own = runner._sample
     monkeypatch.delenv(cpu_seed.VARIABLE, raising=False)

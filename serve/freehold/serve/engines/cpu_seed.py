@@ -6,11 +6,15 @@ offset, which only CUDA's generators have: on a CPU any client's `seed` beside a
 generator's state is taken before the draw and put back after it. Imports vLLM only inside an engine.
 """
 
+import logging
 import os
 from typing import Any
 
 VARIABLE = "FREEHOLD_CPU_SEED"
 """Set to `1` for an engine without GPU."""
+STEPS = ("_sample", "_bookkeeping_sync")
+
+log = logging.getLogger("freehold.engine")
 
 
 def install() -> None:
@@ -23,7 +27,13 @@ def install() -> None:
 
 
 def mend(runner: type[Any]) -> None:
-    """Turn the generators of tokens that are thrown away back by their state, in this class of runner."""
+    """Turn the generators of tokens that are thrown away back by their state, in this class of runner.
+
+    Another version of vLLM may have other steps; its engine starts all the same, and the log says what was not mended.
+    """
+    if missing := [name for name in STEPS if not hasattr(runner, name)]:
+        log.warning("This vLLM has no %s: `seed` beside a long prompt may end the engine", " and no ".join(missing))
+        return
     sample, keep_books = runner._sample, runner._bookkeeping_sync
 
     def _sample(self: Any, *arguments: Any, **named: Any) -> Any:
