@@ -32,8 +32,10 @@ QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 @pytest.fixture(scope="module")
-def served(pulled_home: Path) -> Iterator[tuple[Running, str]]:
-    env = {"FREEHOLD_HOME": str(pulled_home)}
+def served(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str]]:
+    home = tmp_path_factory.mktemp("served")
+    link_model(pulled_home, home)
+    env = {"FREEHOLD_HOME": str(home)}
     command = freehold("serve", MODEL, "--port", "0", "--max-model-len", "2048", "--offline")
     with running(*command, env=env) as serving:
         url = serving.until(r"Gateway on (http://\S+)").group(1)

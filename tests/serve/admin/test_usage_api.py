@@ -86,6 +86,7 @@ def test_a_report_is_a_list_with_its_currency(database: Database, client: TestCl
                 "cached_tokens": 1000,
                 "completion_tokens": 100_000,
                 "estimated_tokens": 0,
+                "audio_seconds": 0.0,
                 "engine_seconds": 500.0,
                 "money": 0.5,
                 "money_per_million_tokens": 1.0,
