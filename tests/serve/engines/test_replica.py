@@ -73,8 +73,8 @@ def test_one_that_is_gone_is_not_ready() -> None:
 
 def test_each_replica_works_on_time_of_its_own_and_its_adapters_on_the_same() -> None:
     accounts = Accounts(NOTHING, GatewayMetrics({}), cast(Any, None))
-    exchange = cast(Any, SimpleNamespace(started=0.0, span=None, delegation=None, endpoint=None))
-    job = cast(Any, SimpleNamespace(request_id="r"))
+    exchange = cast(Any, SimpleNamespace(started=0.0, span=None, delegation=None))
+    job = cast(Any, SimpleNamespace(request_id="r", endpoint=SimpleNamespace(hears=False)))
     one, two = _replica("http://10.0.0.1:8000"), _replica("http://10.0.0.2:8000")
     times = [
         accounts.begin(replica.engines[name], job, exchange).time

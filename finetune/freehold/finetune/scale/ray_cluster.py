@@ -77,9 +77,7 @@ def _connect(ray: Any, count: int) -> None:
             hint(f"RAY_ADDRESS is not set: Ray starts on this machine for {count} workers.")
             # One more than the workers: Ray Train's controller takes a share of its own.
             # Said to be local, or Ray would look for a cluster on this machine, one that has ended included.
-            ray.init(
-                "local", num_cpus=max(count + 1, os.cpu_count() or 1), include_dashboard=False, log_to_driver=True
-            )
+            ray.init("local", num_cpus=max(count + 1, os.cpu_count() or 1), include_dashboard=False, log_to_driver=True)
 
 
 def _failure(error: Exception) -> FreeholdError:
