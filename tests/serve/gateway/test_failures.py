@@ -49,6 +49,18 @@ async def test_an_engine_that_dies_before_it_answers_is_a_502(
     assert len(engine.calls) == 1, "and nobody asked again"
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+async def test_an_engine_without_the_endpoint_is_told_in_words(
+    path: str, client: aiohttp.ClientSession, engine: StubEngine
+) -> None:
+    # What FastAPI says where vLLM has not mounted a path for a model of this kind.
+    engine.answer = lambda call: call.reply(b'{"detail":"Not Found"}', status=404)
+    async with client.post(path, json=TINY) as answer:
+        error = (await answer.json())["error"]
+        assert (answer.status, error["code"]) == (404, "endpoint_not_supported")
+    assert path in error["message"] and "model of another kind" in error["message"]
+
+
 @pytest.mark.parametrize("death", DEATHS)
 async def test_an_answer_cut_short_is_a_502(death: Death, client: aiohttp.ClientSession, engine: StubEngine) -> None:
     async def die(call: Call) -> None:

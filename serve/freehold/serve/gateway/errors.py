@@ -36,6 +36,12 @@ class UnknownPath(NotFoundError):
     code = "unknown_path"
 
 
+class EndpointNotSupported(NotFoundError):
+    """The gateway has the path, the engine has not for a model of this kind."""
+
+    code = "endpoint_not_supported"
+
+
 class MethodNotAllowed(UserError):
     """The path exists, the method does not."""
 
