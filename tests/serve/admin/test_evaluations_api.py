@@ -17,6 +17,7 @@ from fixtures.models import add_artifact
 from freehold.core.errors import EnvironmentProblem, FreeholdError
 from freehold.core.store import Store
 from freehold.serve.child_command import error_of, output_of
+from freehold.serve.evidence import runs
 from freehold.serve.evidence.holding import is_held
 
 WORSE = {"extract": 0.0, "chat": 0.8}
@@ -76,6 +77,19 @@ async def test_a_run_that_is_held_runs_and_one_without_an_end_was_stopped(
     assert (await client.get(f"{API}/bad")).json()["state"] == "stopped"
 
 
+def test_a_run_that_ends_between_two_looks_was_not_stopped(running: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = running.home / "evaluations" / "runs" / "bad"
+    ended = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps({**ended, "finished": []}))
+
+    def ends(_: Path) -> bool:
+        (folder / "environment.json").write_text(json.dumps(ended))
+        return False
+
+    monkeypatch.setattr(runs, "is_held", ends)
+    assert runs.Runs(folder.parent).get("bad").state == "finished"
+
+
 async def test_answers_stand_side_by_side_with_the_largest_losses_first(
     running: House, client: httpx.AsyncClient
 ) -> None:
@@ -88,6 +102,30 @@ async def test_answers_stand_side_by_side_with_the_largest_losses_first(
         ("bot", "wrong", 0.0),
     ]
     assert [(act["act"], act["target"]) for act in acts(running)] == [("evaluations.read", "bad")]
+
+
+async def test_the_scores_so_far_are_told_while_a_run_goes_on(running: House, client: httpx.AsyncClient) -> None:
+    answers = running.home / "evaluations" / "runs" / "bad" / "answers.jsonl"
+    lines = [json.loads(line) for line in answers.read_text().splitlines()]
+    closed = [line for line in lines if line["target"] == "closed"]
+    bot = [line for line in lines if line["target"] == "bot"][:3]
+    closed = [{**line, "outcome": "answered", "scores": {"right": {"value": 1.0}}} for line in closed]
+    bot[1]["outcome"], bot[2]["outcome"] = "failed", "skipped"
+    bot[0]["scores"]["right"]["value"] = 1.0
+    answers.write_text("".join(f"{json.dumps(line)}\n" for line in [*bot, *closed]) + '{"torn": ')
+
+    told = (await client.get(f"{API}/bad/curve")).json()
+    assert told["answers"] == list(range(1, 49))
+    assert told["targets"]["closed"] == [1.0] * 48
+    assert told["targets"]["bot"] == [1.0, 0.5, *[None] * 46], "no answer counts as 0, a skipped one as nothing"
+
+
+async def test_a_long_run_is_told_in_few_points(running: House, client: httpx.AsyncClient) -> None:
+    answers = running.home / "evaluations" / "runs" / "good" / "answers.jsonl"
+    answers.write_text(answers.read_text() * 10)
+    told = (await client.get(f"{API}/good/curve")).json()
+    assert (len(told["answers"]), told["answers"][-1]) == (200, 480)
+    assert {len(each) for each in told["targets"].values()} == {200}
 
 
 async def test_the_report_has_no_origin(client: httpx.AsyncClient) -> None:

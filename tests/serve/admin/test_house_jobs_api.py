@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from fixtures.console import ADMIN_KEY, House, browser_of, house
 
 from freehold.core.errors import NotFoundError, RefusedError, UserError
 from freehold.core.settings import Settings
+from freehold.serve.jobs import folder
 from freehold.serve.jobs.desk import JobDesk
-from freehold.serve.jobs.folder import OVER, JobRecord, told
+from freehold.serve.jobs.folder import OVER, JobFolder, JobRecord, told
 from freehold.serve.jobs.kinds import Evaluate, Pull
 
 API = "/admin/v1/jobs"
@@ -100,6 +102,19 @@ async def test_what_its_gateway_left_was_interrupted_and_goes_on(desk: JobDesk, 
     await later.resume(job.id, "env")
     assert (await until(later, job.id, *OVER)).state == "succeeded"
     await later.close()
+
+
+def test_a_job_that_ends_between_two_looks_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = JobFolder(tmp_path / "job_1")
+    record = JobRecord("job_1", Pull(kind="pull", model="m"), "env", "running", 0.0)
+    job.write(record)
+
+    def ends(_: Path) -> bool:
+        job.write(replace(record, state="succeeded"))
+        return False
+
+    monkeypatch.setattr(folder, "is_held", ends)
+    assert job.read().state == "succeeded"
 
 
 async def test_evaluations_are_of_suites_that_were_put_there(desk: JobDesk, tmp_path: Path) -> None:

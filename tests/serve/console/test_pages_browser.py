@@ -140,6 +140,9 @@ def test_an_evaluation_from_its_numbers_to_its_answers(visitor: Visit) -> None:
     visitor.tab_to("support-20261122")
     page.keyboard.press("Enter")
     page.wait_for_url("**/evaluations/support-20261122")
+    page.wait_for_selector("figure[data-chart=quality] canvas")
+    label = page.locator("figure[data-chart=quality] .plot").get_attribute("aria-label")
+    assert "closed: 95.8 points · bot: 95.8 points" in str(label)
     report = page.frame_locator("iframe.report")
     report.get_by_role("heading").first.wait_for()
     assert page.evaluate("document.querySelector('iframe').contentDocument") is None  # it has another origin: none

@@ -13,6 +13,7 @@ from freehold.serve.admin.access import origin_of, require_role
 from freehold.serve.admin.report_headers import REPORT_HEADERS
 from freehold.serve.audit import AuditLog
 from freehold.serve.evidence.answers import Compared, compared, slices_of
+from freehold.serve.evidence.curve import curve_of
 from freehold.serve.evidence.promotion import Promoter
 from freehold.serve.evidence.runs import REPORT, Run, Runs
 from freehold.serve.gateway.errors import NotAllowed
@@ -63,6 +64,18 @@ class RunList(BaseModel):
     object: Literal["list"] = "list"
     data: list[ShownRun]
     has_more: bool
+
+
+class ShownCurve(BaseModel):
+    """How the scores of a run come out, answer by answer; at most 200 points."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    object: Literal["curve"] = "curve"
+    answers: list[int]
+    """Of how many answers each mean is."""
+    targets: dict[str, list[float | None]]
+    """Mean scores from 0 to 1, by target; null where a target has fewer answers."""
 
 
 class ShownSide(BaseModel):
@@ -170,6 +183,10 @@ def evaluations_router(runs: Runs, promoter: Promoter, audit: AuditLog, keyring:
     def show_evaluation(name: str) -> RunDetail:
         run = runs.get(name)
         return RunDetail(**_fields(run), slices=slices_of(run), report=runs.numbers(run))
+
+    @router.get("/{name}/curve", dependencies=[viewer])
+    def show_curve(name: str) -> ShownCurve:
+        return ShownCurve(**vars(curve_of(runs.get(name))))
 
     @router.get("/{name}/answers", dependencies=[operator])
     async def compare_answers(

@@ -39,6 +39,8 @@ class ShownJob(BaseModel):
     """The last line of its log."""
     share: float | None
     """How much is done, from 0 to 1, where that line tells."""
+    evaluation: str | None
+    """Of an evaluation: the name of its run below `/admin/v1/evaluations`, which is there once it has begun."""
 
 
 class JobDetail(ShownJob):
@@ -117,4 +119,5 @@ def _fields(job: JobRecord, log: str) -> dict[str, Any]:
         "error": job.error,
         "progress": progress.text,
         "share": 1.0 if job.state == "succeeded" else progress.share,
+        "evaluation": job.wanted.run_name(job.id) if job.wanted.kind == "evaluate" else None,
     }

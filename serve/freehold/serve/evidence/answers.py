@@ -67,7 +67,7 @@ def _compared(run: Run, prompt: dict[str, Any], name: str, by_target: dict[str, 
 
 
 def _side(target: str, lines: list[dict[str, Any]]) -> Side:
-    first, scores = lines[0], [score for line in lines if (score := _score(line)) is not None]
+    first, scores = lines[0], [score for line in lines if (score := score_of(line)) is not None]
     calls = (first.get("message") or {}).get("tool_calls")
     text = first.get("answer") or first.get("error") or ""
     return Side(
@@ -81,7 +81,7 @@ def _side(target: str, lines: list[dict[str, Any]]) -> Side:
     )
 
 
-def _score(line: dict[str, Any]) -> float | None:
+def score_of(line: dict[str, Any]) -> float | None:
     """As `freehold evaluate` counts: the mean of its scorers, 0 for no answer, none for one that was skipped."""
     if line["outcome"] == "skipped":
         return None

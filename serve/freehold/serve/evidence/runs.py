@@ -87,6 +87,7 @@ class Runs:
             suite = self._suites.of(path / SUITE)
         except OSError:
             return None
+        is_running = is_held(path / LOCK)  # before its notes are read: it is let go after its end is in them
         notes = self._optional(self._notes, path / ENVIRONMENT) or _Notes()
         prompts = self._optional(self._lines, path / PROMPTS) or 0
         targets = tuple(suite.get("targets") or {}) + tuple(suite.get("fromRecord") or {})
@@ -98,7 +99,7 @@ class Runs:
             suite=str(suite.get("name", "")),
             targets=targets,
             baseline=str(suite.get("baseline") or ""),
-            state=_state(path, notes),
+            state="running" if is_running else _ended(notes),
             started=notes.started[0] if notes.started else "",
             finished=notes.finished[-1] if notes.finished else "",
             artifacts=notes.artifacts,
@@ -117,9 +118,7 @@ class Runs:
             return None
 
 
-def _state(path: Path, notes: _Notes) -> State:
-    if is_held(path / LOCK):
-        return "running"
+def _ended(notes: _Notes) -> State:
     return "finished" if notes.finished and len(notes.finished) >= len(notes.started) else "stopped"
 
 

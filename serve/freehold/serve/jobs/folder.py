@@ -58,14 +58,19 @@ class JobFolder:
     def read(self) -> JobRecord:
         """How it stands; one whose process is gone was interrupted. Raises FileNotFoundError, IntegrityError."""
         text = (self.path / STATE).read_bytes()
+        while (record := self._record(text)).state not in OVER and not is_held(self.lock):
+            # It is let go after its end is written, which may have been between the two looks.
+            text, before = (self.path / STATE).read_bytes(), text
+            if text == before and not is_held(self.lock):
+                return replace(record, state="interrupted")
+        return record
+
+    def _record(self, text: bytes) -> JobRecord:
         try:
             document = json.loads(text)
-            record = JobRecord(**{**document, "wanted": _WANTED.validate_python(document["wanted"])})
+            return JobRecord(**{**document, "wanted": _WANTED.validate_python(document["wanted"])})
         except (ValueError, TypeError, KeyError) as error:
             raise IntegrityError(f"{self.path / STATE} is no job", why=str(error).splitlines()[0]) from error
-        if record.state not in OVER and not is_held(self.lock):
-            return replace(record, state="interrupted")
-        return record
 
     def said(self, most_bytes: int = MOST_LOG_BYTES) -> str:
         """The end of its log."""

@@ -90,7 +90,11 @@ class Evaluate(_Wanted):
 
     def run(self, folder: Path, settings: Settings) -> Path:
         """The run's folder, among all others."""
-        return settings.home / "evaluations" / "runs" / f"{self.suite}-{folder.name}"
+        return settings.home / "evaluations" / "runs" / self.run_name(folder.name)
+
+    def run_name(self, job_id: str) -> str:
+        """By which the run is found among the evaluations."""
+        return f"{self.suite}-{job_id}"
 
 
 Wanted = Annotated[Pull | Quantize | Evaluate, Field(discriminator="kind")]

@@ -1,10 +1,12 @@
 """Evaluations: what runs found, slice by slice, the answers side by side, the report, and promotion."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from freehold.serve.admin.report_headers import REPORT_HEADERS
+from freehold.serve.console.api import Api, ApiError
 from freehold.serve.console.console import Console
 from freehold.serve.console.page import Page
 from freehold.serve.console.paths import quoted
@@ -29,6 +31,10 @@ def routes(console: Console, router: APIRouter) -> None:
         answer = console.render(request, "evaluation.html.jinja", run=run)
         answer.headers.update(WITH_FRAME)
         return answer
+
+    @router.get("/{name}/charts.json")
+    async def show_charts(request: Request, name: str) -> Response:
+        return JSONResponse(await quality(console.api(request), name))
 
     @router.get("/{name}/answers")
     async def show_answers(
@@ -55,6 +61,20 @@ def routes(console: Console, router: APIRouter) -> None:
         body = {"artifact": artifact.strip(), "runs": [name], "accept_slices": accept_slices}
         done = await console.api(request).post(f"{API}/promote", body)
         return console.render(request, "promoted.html.jinja", done=done, name=name)
+
+
+async def quality(api: Api, name: str) -> dict[str, Any]:
+    """A chart of the scores so far; without a line until the run has begun."""
+    chart: dict[str, Any] = {"unit": "points", "steps": True, "counts": "Answers", "most": 100, "x": [], "series": []}
+    try:
+        curve = await api.get(f"{API}/{quoted(name)}/curve")
+    except ApiError as error:
+        if error.http_status != 404:
+            raise
+        return {"quality": chart}
+    means = [(target, [mean and 100 * mean for mean in each]) for target, each in curve["targets"].items()]
+    series = [{"label": target, "values": each} for target, each in means if each]
+    return {"quality": {**chart, "x": curve["answers"], "series": series}}
 
 
 EVALUATIONS = Page("evaluations", "Evaluations", routes)

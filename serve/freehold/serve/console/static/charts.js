@@ -1,6 +1,6 @@
 // Charts by uPlot: axes from zero, units in words, gaps stay gaps. A page has figures with data-chart="<id>" inside an
 // element with data-charts="<url>"; the URL answers {"<id>": {"unit": …, "x": [epoch s], "series": [{"label", "values"}]}}.
-// With "steps": true, x counts steps.
+// With "steps": true, x counts steps, or what "counts" names; "most" is the top of the scale.
 (() => {
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const colours = () => ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"].map(style);
@@ -33,7 +33,7 @@
       scales: { x: { time: !spec.steps }, y: { range: (_, __, most) => [0, spec.most ?? (most > 0 ? most * 1.1 : 1)] } },
       axes: [spec.steps ? axis : { ...axis, values: times(spec), space: spec.days ? 60 : 80, incrs: spec.days ? DAYS : SECONDS }, { ...axis, size: 64, label: spec.unit, labelSize: 20, values: (_, ticks) => ticks.map(short) }],
       series: [
-        spec.steps ? { label: "Step" } : { label: "Time (UTC)", value: (_, at) => (at === null ? "–" : utc(at).slice(spec.days ? 0 : 11, spec.days ? 10 : 19)) },
+        spec.steps ? { label: spec.counts ?? "Step" } : { label: "Time (UTC)", value: (_, at) => (at === null ? "–" : utc(at).slice(spec.days ? 0 : 11, spec.days ? 10 : 19)) },
         ...spec.series.map((each, index) => ({
           label: each.label,
           stroke: colours()[index % colours().length],
