@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -118,9 +119,10 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
 
 
 SOCKETS = textwrap.dedent("""
-    import os, pathlib, signal, time
+    import os, pathlib, signal, tempfile, time
     folder = os.environ["VLLM_RPC_BASE_PATH"]
     pathlib.Path(folder, "left-behind").touch()
+    tempfile.mkstemp(prefix="vllm_dist_")
     print(folder, flush=True)
     time.sleep(600)
 """)
@@ -131,10 +133,18 @@ def test_what_an_engine_leaves_in_its_folder_of_sockets_goes_with_it(
     parent_lives: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as usual:  # a socket's path is short
+        monkeypatch.setenv("TMPDIR", usual)
+        _leave_files_behind(parent_lives, Path(usual))
+        assert list(Path(usual).iterdir()) == []
+
+
+def _leave_files_behind(parent_lives: bool, usual: Path) -> None:
     guard = _guarded(SOCKETS, grace=1)
     assert guard.stdout is not None and guard.stdin is not None
     folder = Path(guard.stdout.readline().strip())
-    assert (folder / "left-behind").is_file()
+    assert folder.parent == usual
+    assert (folder / "left-behind").is_file() and list(folder.glob("vllm_dist_*"))
     if parent_lives:
         guard.terminate()
     guard.stdin.close()

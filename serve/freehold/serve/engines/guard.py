@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -26,6 +27,7 @@ from freehold.serve.engines.leash import GUARD_VARIABLE
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SOCKETS_VARIABLE = "VLLM_RPC_BASE_PATH"
+COMPILED_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 SOCKET_NAME = 36
 """Characters of the name that vLLM gives one."""
 LONGEST_SOCKET = 107
@@ -41,16 +43,25 @@ def main() -> int:
     arguments = parser.parse_args()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     env: dict[str, str] = json.loads(sys.stdin.readline())
-    with socket_folder() as folder:
-        return guard(command, {**folder, **env}, arguments.grace)
+    with temporary_folder(env) as variables:
+        return guard(command, variables, arguments.grace)
 
 
 @contextmanager
-def socket_folder() -> Iterator[dict[str, str]]:
-    """The variable with a folder for the engine's sockets, which vLLM makes anew at each start and never removes."""
-    with tempfile.TemporaryDirectory(prefix="fh-", ignore_cleanup_errors=True) as folder:
-        fits = len(folder) + 1 + SOCKET_NAME <= LONGEST_SOCKET
-        yield {SOCKETS_VARIABLE: folder} if fits else {}
+def temporary_folder(env: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment with a folder of the engine's own for sockets and temporary files.
+
+    vLLM makes them anew at each start (`vllm_dist_…`, and sockets named by UUID) and removes none. What PyTorch compiled
+    stays where it would lie otherwise, for the next start.
+    """
+    usual = env.get("TMPDIR") or tempfile.gettempdir()
+    place = usual if os.path.isdir(usual) else None
+    with tempfile.TemporaryDirectory(prefix="fh-", dir=place, ignore_cleanup_errors=True) as folder:
+        if len(folder) + 1 + SOCKET_NAME > LONGEST_SOCKET:
+            yield env
+            return
+        compiled = str(Path(folder).with_name(f"torchinductor_{os.getuid()}"))
+        yield {SOCKETS_VARIABLE: folder, COMPILED_VARIABLE: compiled, **env, "TMPDIR": folder}
 
 
 def guard(command: list[str], env: dict[str, str], grace_s: float) -> int:
