@@ -51,11 +51,11 @@ def main() -> int:
 def temporary_folder(env: dict[str, str]) -> Iterator[dict[str, str]]:
     """The environment with a folder of the engine's own for sockets and temporary files.
 
-    vLLM makes them anew at each start (`vllm_dist_…`, and sockets named by UUID) and removes none. What PyTorch compiled
-    stays where it would lie otherwise, for the next start.
+    vLLM makes them anew at each start (`vllm_dist_…`, and sockets named by UUID) and removes none. What PyTorch
+    compiled stays where it would lie otherwise, for the next start.
     """
-    usual = env.get("TMPDIR") or tempfile.gettempdir()
-    place = usual if os.path.isdir(usual) else None
+    usual = Path(env.get("TMPDIR") or tempfile.gettempdir())
+    place = usual if usual.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="fh-", dir=place, ignore_cleanup_errors=True) as folder:
         if len(folder) + 1 + SOCKET_NAME > LONGEST_SOCKET:
             yield env
