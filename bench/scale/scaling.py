@@ -18,7 +18,7 @@ TOLERANCE = 0.1
 class Rules:
     """The chart's values of `autoscaling`, and what the chart fixes."""
 
-    queue: float = 5.0
+    queue: float = 1.0
     kv_use: float = 0.8
     cooldown_s: float = 600.0
     fewest: int = 0

@@ -124,7 +124,7 @@ def autoscaling(effort: Effort) -> Iterable[str]:
         "always 4 engines": replace(usual, fewest=4, most=4),
         "as the chart has it": usual,
         "at least 1 engine": replace(usual, fewest=1),
-        "queue of 1": replace(usual, queue=1.0),
+        "queue of 5": replace(usual, queue=5.0),
         "KV use of 20 %": replace(usual, kv_use=0.2),
         "cooldown of 2 minutes": replace(usual, cooldown_s=120.0),
         "KV use of 20 %, at least 1 engine": replace(usual, kv_use=0.2, fewest=1),

@@ -1,9 +1,11 @@
 """The simulation: its engine is checked by hand, its runs repeat themselves, and policies differ as they should."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench.scale.cache import PrefixCache
 from bench.scale.cluster import Cluster, Scene
@@ -174,6 +176,12 @@ def test_a_full_cache_asks_for_more_engines() -> None:
     scaler = Autoscaler(RULES)
     assert scaler.engines(0.0, 2, 0, 0.85, 9) == 2, "within the tolerance"
     assert scaler.engines(15.0, 2, 0, 0.95, 9) == 3
+
+
+def test_the_rules_are_those_of_the_chart() -> None:
+    values = yaml.safe_load((Path(__file__).parents[2] / "helm" / "freehold" / "values.yaml").read_text())
+    chart, rules = values["engineDefaults"]["autoscaling"], Rules()
+    assert (rules.queue, rules.kv_use, rules.cooldown_s) == (chart["queue"], chart["kvUse"], chart["cooldownSeconds"])
 
 
 def test_from_nothing_and_back_no_request_is_lost() -> None:
