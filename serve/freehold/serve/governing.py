@@ -15,7 +15,7 @@ from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.house import House, house_router
-from freehold.serve.admin.router import admin_router
+from freehold.serve.admin.router import Desks, admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
@@ -35,6 +35,7 @@ from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.gateway.tracing import create_tracer
 from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.library.library import Library
+from freehold.serve.loading.desk import ModelDesk
 from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
 from freehold.serve.state.keys import KeyStore
@@ -108,6 +109,7 @@ async def governance(
         jobs = JobDesk(settings, environ, has_store=has_store)
         stack.push_async_callback(jobs.close)
         desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
+        models = ModelDesk(database, config, engines, runs_engines=has_store)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,
@@ -123,7 +125,7 @@ async def governance(
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
-            admin=admin_router(database, keyring, pricing, recorder, audit, desk, engines, watch),
+            admin=admin_router(database, keyring, pricing, recorder, audit, Desks(desk, models), engines, watch),
             watch=watch,
         )
 

@@ -12,7 +12,7 @@ from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
 from freehold.serve.admin.house import House, house_router
-from freehold.serve.admin.router import admin_router
+from freehold.serve.admin.router import Desks, admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.config import BatchesConfig, DeploymentConfig, GatewayConfig, TuningConfig
 from freehold.serve.gateway import create_gateway
@@ -22,6 +22,7 @@ from freehold.serve.gateway.services import Services
 from freehold.serve.governing import owned_pages
 from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.library.library import Library
+from freehold.serve.loading.desk import ModelDesk
 from freehold.serve.recording.recorder import Recorder
 from freehold.serve.state.database import open_database
 from freehold.serve.state.keys import KeyStore
@@ -39,9 +40,9 @@ def openapi_reference() -> str:
 async def _served() -> Any:
     database = open_database("postgresql://nowhere/gateway")
     keyring, recorder = KeyRing(KeyStore(database)), Recorder(_NOWHERE, {})
-    desk = AdapterDesk(database, Store(_NOWHERE), _CONFIG)
+    desks = Desks(AdapterDesk(database, Store(_NOWHERE), _CONFIG), ModelDesk(database, _CONFIG, {}))
     audit, watch = AuditLog(_NOWHERE), Watch({})
-    admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, audit, desk, {}, watch)
+    admin = admin_router(database, keyring, Pricing(_CONFIG), recorder, audit, desks, {}, watch)
     sections = {"tuning": TuningConfig(models=("model",)), "batches": BatchesConfig()}
     settings, audit = Settings(home=_NOWHERE), AuditLog(_NOWHERE)
     owned = owned_pages(_CONFIG.model_copy(update=sections), database, settings, keyring)

@@ -1,8 +1,13 @@
 """The pages of models: what is here, the catalogue, and the graph of an artifact."""
 
+from pathlib import Path
+
 import httpx
-from fixtures.console import House, signed_in
+from fixtures.console import House, house, signed_in
+from fixtures.console_jobs import WITH_ARTIFACT
 from fixtures.library import MODEL, furnish
+
+from freehold.serve.engines.engine import EngineState
 
 
 async def test_an_empty_store_says_what_to_do(admin: httpx.AsyncClient) -> None:
@@ -43,3 +48,20 @@ async def test_only_operators_load_adapters(running: House) -> None:
         fields = {"model": "tiny", "name": "a", "artifact": "b"}
         refused = await viewer.post("/console/models/adapters", data=fields)
         assert refused.status_code == 403 and "operator" in refused.text
+
+
+async def test_operators_unload_and_load_models_that_run_here(tmp_path: Path) -> None:
+    async with house(tmp_path, WITH_ARTIFACT) as made:
+        async with signed_in(made, made.key("viewer")) as viewer:
+            assert "/models/unload" not in (await viewer.get("/console/models")).text
+            assert (await viewer.post("/console/models/unload", data={"model": "tiny"})).status_code == 403
+        async with signed_in(made, made.key("operator")) as operator:
+            page = (await operator.get("/console/models")).text
+            assert 'aria-label="Unload model tiny"' in page and 'aria-label="Unload model renamed"' not in page
+            done = await operator.post("/console/models/unload", data={"model": "tiny"})
+            assert (done.status_code, done.headers["location"]) == (303, "/console/models")
+            made.engines["tiny"].state = EngineState.UNLOADED
+            assert 'aria-label="Load tiny"' in (await operator.get("/console/models")).text
+            assert (await operator.post("/console/models/load", data={"model": "tiny"})).status_code == 303
+            refused = await operator.post("/console/models/unload", data={"model": "renamed"})
+            assert refused.status_code == 403 and "of kind remote" in refused.text

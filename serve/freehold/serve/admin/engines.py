@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.loading.desk import ModelDesk
 
 
 class ShownEngine(BaseModel):
@@ -31,6 +32,8 @@ class ShownEngine(BaseModel):
     leaves: bool
     """Whether a request leaves the house with it."""
     context_tokens: int | None
+    can_unload: bool
+    """Whether it is this gateway's to unload and load."""
 
 
 class EngineList(BaseModel):
@@ -40,18 +43,18 @@ class EngineList(BaseModel):
     data: list[ShownEngine]
 
 
-def engines_router(engines: Mapping[str, Engine]) -> APIRouter:
+def engines_router(engines: Mapping[str, Engine], desk: ModelDesk) -> APIRouter:
     """`/admin/v1/engines`; whoever mounts it lets viewers in."""
     router = APIRouter(prefix="/admin/v1/engines", tags=["engines"])
 
     @router.get("")
     async def list_engines() -> EngineList:
-        return EngineList(data=[shown(engine) for _, engine in sorted(engines.items())])
+        return EngineList(data=[shown(engine, desk) for _, engine in sorted(engines.items())])
 
     return router
 
 
-def shown(engine: Engine) -> ShownEngine:
+def shown(engine: Engine, desk: ModelDesk) -> ShownEngine:
     """The engine as it is now."""
     adapter = engine.adapter
     return ShownEngine(
@@ -65,4 +68,5 @@ def shown(engine: Engine) -> ShownEngine:
         provider=engine.provider,
         leaves=engine.leaves,
         context_tokens=engine.context_tokens,
+        can_unload=engine.adapter is None and desk.obstacle(engine.name) is None,
     )

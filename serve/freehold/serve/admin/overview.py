@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from freehold.serve.admin.engines import ShownEngine, shown
 from freehold.serve.engines.engine import Engine
+from freehold.serve.loading.desk import ModelDesk
 from freehold.serve.watching.series import GAP, INTERVAL_S, RECENT_S, Figures, Memory
 from freehold.serve.watching.watch import Watch
 
@@ -65,7 +66,7 @@ class Overview(BaseModel):
     series: Series
 
 
-def overview_router(engines: Mapping[str, Engine], watch: Watch) -> APIRouter:
+def overview_router(engines: Mapping[str, Engine], watch: Watch, desk: ModelDesk) -> APIRouter:
     """`/admin/v1/overview`; whoever mounts it lets viewers in."""
     router = APIRouter(prefix="/admin/v1/overview", tags=["engines"])
 
@@ -78,7 +79,7 @@ def overview_router(engines: Mapping[str, Engine], watch: Watch) -> APIRouter:
         assert latest is not None, "a look takes a reading"
         return Overview(
             at=latest.at,
-            engines=[watched(engine, memory.recent(name)) for name, engine in sorted(engines.items())],
+            engines=[watched(engine, desk, memory.recent(name)) for name, engine in sorted(engines.items())],
             gpus=[ShownGpu(**asdict(gpu)) for gpu in latest.gpus],
             series=series(memory, model or busiest(memory)),
         )
@@ -86,9 +87,9 @@ def overview_router(engines: Mapping[str, Engine], watch: Watch) -> APIRouter:
     return router
 
 
-def watched(engine: Engine, figures: Figures) -> WatchedEngine:
+def watched(engine: Engine, desk: ModelDesk, figures: Figures) -> WatchedEngine:
     """The engine with its figures."""
-    return WatchedEngine(**shown(engine).model_dump(), now=figures)
+    return WatchedEngine(**shown(engine, desk).model_dump(), now=figures)
 
 
 def busiest(memory: Memory) -> list[str]:

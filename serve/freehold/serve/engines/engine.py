@@ -19,6 +19,8 @@ class EngineState(StrEnum):
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"
+    UNLOADED = "unloaded"
+    """Somebody unloaded it; it starts when it is loaded again."""
     ASLEEP = "asleep"
     """It has been scaled to nothing; somebody else starts it when it is asked for."""
 

@@ -25,7 +25,7 @@ from freehold.serve.engines.ray.adapters import RayAdapters
 from freehold.serve.engines.ray.engine import RayEngine as RayRunner
 from freehold.serve.engines.remote import RemoteEngine as RemoteRunner
 
-SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED, EngineState.UNREACHABLE}
+SETTLED = {EngineState.READY, EngineState.FAILED, EngineState.STOPPED, EngineState.UNLOADED, EngineState.UNREACHABLE}
 POLL_S = 0.1
 
 

@@ -27,19 +27,52 @@ class Supervised(ABC):
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._was_ready = False
+        self.is_away = False
+        """Unloaded, or on the way there."""
 
     async def start(self) -> None:
+        if self.is_away:
+            return
         self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
 
     async def stop(self) -> None:
         self._set(EngineState.DRAINING, "stopping")
+        await self._leave_alone()
+        if self._child:
+            await self._child.stop()
+        self._set(EngineState.STOPPED, "stopped")
+
+    def stay_away(self, why: str) -> None:
+        """Before `start`: it is unloaded, and takes nothing of the machine until `load`."""
+        self.is_away = True
+        self._set(EngineState.UNLOADED, why)
+
+    async def retreat(self) -> None:
+        """Take no more requests, and do not start again; what runs goes on until `unload`."""
+        self.is_away = True
+        self._set(EngineState.DRAINING, "it is being unloaded; what runs may end first")
+        await self._leave_alone()
+
+    async def unload(self, why: str) -> None:
+        """End the child and all that it has of the machine."""
+        if self._child:
+            await self._child.stop()
+        self.stay_away(why)
+        self._report(f"{self.name}: {why}.")
+
+    async def load(self) -> None:
+        """Start again after `unload` or `stay_away`; returns at once."""
+        self.is_away = self._was_ready = False
+        self._set(EngineState.STARTING, "it is being loaded")
+        await self.start()
+
+    async def _leave_alone(self) -> None:
+        """The child goes on, and nobody watches it."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        if self._child:
-            await self._child.stop()
-        self._set(EngineState.STOPPED, "stopped")
+            self._task = None
 
     @abstractmethod
     async def _run_once(self) -> tuple[Diagnosis, float]:

@@ -324,6 +324,16 @@ class AdapterReportRow(Base):
     reported_at: Mapped[float] = mapped_column(index=True)
 
 
+class UnloadedModelRow(Base):
+    """A model of the config whose engine is to stay away."""
+
+    __tablename__ = "unloaded_model"
+
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    actor: Mapped[str] = mapped_column(String(255))
+    unloaded_at: Mapped[float]
+
+
 class SessionRow(Base):
     """Somebody who signed in to the console. The cookie's secret is not here, only its SHA-256."""
 

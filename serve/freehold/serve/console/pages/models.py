@@ -84,6 +84,16 @@ def routes(console: Console, router: APIRouter) -> None:
         await console.api(request).delete(f"{adapters_of(model)}/{quoted(name)}")
         return RedirectResponse(MODELS.path, status_code=303)
 
+    @router.post("/load")
+    async def load_model(request: Request, model: Annotated[str, Form()]) -> Response:
+        await console.api(request).post(f"/admin/v1/models/{quoted(model)}/load")
+        return RedirectResponse(MODELS.path, status_code=303)
+
+    @router.post("/unload")
+    async def unload_model(request: Request, model: Annotated[str, Form()]) -> Response:
+        await console.api(request).post(f"/admin/v1/models/{quoted(model)}/unload")
+        return RedirectResponse(MODELS.path, status_code=303)
+
 
 def adapters_of(model: str) -> str:
     """The path of a model's adapters."""
