@@ -10,6 +10,7 @@ from fixtures.console_browser import Visit, browser, visit
 from fixtures.console_jobs import WITH_ARTIFACT, start_job, train, upload
 from fixtures.evaluated import evaluate
 from fixtures.library import furnish
+from fixtures.media import data_url, encoded, image, sound
 from fixtures.models import add_artifact, read_files
 from fixtures.tuning_house import GOOD
 from playwright.sync_api import Browser
@@ -90,7 +91,27 @@ def test_two_models_side_by_side_blind_with_a_vote(visitor: Visit) -> None:
     compile(python, "python", "exec")
     visitor.check("playground")
     page.reload()
-    assert page.get_by_text("1 votes").is_visible()
+    assert page.get_by_text("1 vote.").is_visible()
+
+
+def test_images_and_sounds_go_along_with_a_prompt(visitor: Visit, tmp_path: Path) -> None:
+    picture, noise = image(96, 64), sound(1)
+    (tmp_path / "a.png").write_bytes(picture)
+    (tmp_path / "a.wav").write_bytes(noise)
+    page = visitor.open("playground")
+    page.get_by_text("Files, tools, JSON schema, sampling").click()
+    assert page.get_by_label("Images and sounds").is_disabled(), "the catalogue says that tiny takes text alone"
+    page.get_by_label("Model 1").select_option("chat")
+    page.get_by_label("Images and sounds").set_input_files([tmp_path / "a.png", tmp_path / "a.wav"])
+    page.get_by_label("Prompt", exact=True).fill("What is it?")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("Paris", exact=True).wait_for()
+    sent = visitor.house.engines["tiny"].calls[-1].json["messages"][-1]["content"]
+    assert sent[0] == {"type": "text", "text": "What is it?"}
+    assert sent[1] == {"type": "image_url", "image_url": {"url": data_url(picture)}}
+    assert sent[2] == {"type": "input_audio", "input_audio": {"data": encoded(noise), "format": "wav"}}
+    assert encoded(noise) not in page.locator("#curl").inner_text(), "a screenful is for what one can read"
+    visitor.check()
 
 
 def test_a_prompt_that_cannot_be_sent_says_why(visitor: Visit) -> None:
