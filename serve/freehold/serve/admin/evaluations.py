@@ -119,7 +119,7 @@ class NewPromotion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     artifact: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][\w.@:+-]*$")]
-    runs: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
+    runs: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1, max_length=50)]
     """Names of evaluations."""
     suites: tuple[Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^-\s]\S*$")], ...] = ()
     """Suites that must be among them."""
