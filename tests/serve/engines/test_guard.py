@@ -123,6 +123,7 @@ SOCKETS = textwrap.dedent("""
     folder = os.environ["VLLM_RPC_BASE_PATH"]
     pathlib.Path(folder, "left-behind").touch()
     tempfile.mkstemp(prefix="vllm_dist_")
+    os.makedirs(os.environ["TORCHINDUCTOR_CACHE_DIR"])
     print(folder, flush=True)
     time.sleep(600)
 """)
@@ -130,13 +131,16 @@ SOCKETS = textwrap.dedent("""
 
 @pytest.mark.parametrize("parent_lives", [True, False])
 def test_what_an_engine_leaves_in_its_folder_of_sockets_goes_with_it(
-    parent_lives: bool, monkeypatch: pytest.MonkeyPatch
+    parent_lives: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
     with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as usual:  # a socket's path is short
         monkeypatch.setenv("TMPDIR", usual)
+        monkeypatch.setenv("VLLM_CACHE_ROOT", str(tmp_path / "vllm"))
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
         _leave_files_behind(parent_lives, Path(usual))
         assert list(Path(usual).iterdir()) == []
+    assert (tmp_path / "vllm" / "torchinductor").is_dir(), "the next start has it"
 
 
 def _leave_files_behind(parent_lives: bool, usual: Path) -> None:

@@ -52,7 +52,7 @@ def temporary_folder(env: dict[str, str]) -> Iterator[dict[str, str]]:
     """The environment with a folder of the engine's own for sockets and temporary files.
 
     vLLM makes them anew at each start (`vllm_dist_…`, and sockets named by UUID) and removes none. What PyTorch
-    compiled stays where it would lie otherwise, for the next start.
+    compiled lies with what vLLM did, for the next start, and not among temporary files.
     """
     usual = Path(env.get("TMPDIR") or tempfile.gettempdir())
     place = usual if usual.is_dir() else None
@@ -60,8 +60,15 @@ def temporary_folder(env: dict[str, str]) -> Iterator[dict[str, str]]:
         if len(folder) + 1 + SOCKET_NAME > LONGEST_SOCKET:
             yield env
             return
-        compiled = str(Path(folder).with_name(f"torchinductor_{os.getuid()}"))
+        compiled = str(_vllm_cache(env) / "torchinductor")
         yield {SOCKETS_VARIABLE: folder, COMPILED_VARIABLE: compiled, **env, "TMPDIR": folder}
+
+
+def _vllm_cache(env: dict[str, str]) -> Path:
+    """As vLLM finds it (`vllm/envs.py`)."""
+    if root := env.get("VLLM_CACHE_ROOT"):
+        return Path(root).expanduser()
+    return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "vllm"
 
 
 def guard(command: list[str], env: dict[str, str], grace_s: float) -> int:
