@@ -8,7 +8,7 @@ JOBS ?= 2
 UNIT := not engine and not slow and not gpu and not cluster and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint unit docs chart cluster images compatibility families lock clean
+.PHONY: help env demo test check lint unit docs chart cluster images compatibility families media lock clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,7 @@ docs: env ## Write the generated pages anew
 	@$(RUN) freehold.serve.openapi_reference docs/reference/openapi.json
 	@$(RUN) freehold.quantize.methods.reference docs/quantization.md
 	@$(RUN) freehold.core.manifest.schema manifests/model.schema.json
+	@$(RUN) freehold.core.policy.schema manifests/policy.schema.json
 	@$(RUN) freehold.core.manifest.reference docs/models.md
 	@$(RUN) freehold.core.plan.counting manifests/sizes.json
 
@@ -63,6 +64,10 @@ compatibility: env ## Send every request of the compatibility matrix to a real e
 families: env ## Take a tiny model of every family through every step; write docs/families.md; GPU=1 insists on a GPU
 	@$(if $(GPU),nvidia-smi -L,true)
 	@WRITE_PAGE=1 $(RUN) pytest tests/e2e/families
+
+media: env ## Ask tiny models for images and sound behind a real gateway; write docs/media.md; GPU=1 insists on a GPU
+	@$(if $(GPU),nvidia-smi -L,true)
+	@WRITE_PAGE=1 $(RUN) pytest tests/e2e/media
 
 lock: env ## Write the locks anew from pyproject.toml; UPGRADE=1 takes the newest versions
 	@$(RUN) freehold.core.environment.relock $(if $(UPGRADE),--upgrade)

@@ -37,14 +37,23 @@ def test_imports_point_one_way(room: str) -> None:
     assert crossing == set()
 
 
-INSIDE = {"cpu_lora.py", "cpu_seed.py", "engine_answers.py"}
-"""Run inside the engine: by the entry-point group `vllm.general_plugins`, and as a script of the engine's Python."""
+INSIDE = {"cpu_lora.py", "cpu_seed.py", "engine_answers.py", "driver.py"}
+"""Run inside the engine: by the entry-point group `vllm.general_plugins`, and as scripts of the engine's Python."""
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_toolkit_never_imports_the_engine(room: str) -> None:
     importing = [path for path in (ROOT / room).rglob("*.py") if any(n.split(".")[0] == "vllm" for n in _imports(path))]
     assert [path.name for path in importing if path.name not in INSIDE] == []
+
+
+def test_serving_imports_ray_in_the_engine_environment_alone() -> None:
+    importing = {
+        path.parent.name
+        for path in (ROOT / "serve").rglob("*.py")
+        if any(name.split(".")[0] == "ray" for name in _imports(path))
+    }
+    assert importing == {"standalone"}
 
 
 def test_every_room_is_typed() -> None:

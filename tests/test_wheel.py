@@ -26,10 +26,13 @@ from freehold.core.plan.subject import catalogued_parts
 from freehold.core.environment.locks import __path__ as locks
 from freehold.quantize.texts import __path__ as texts
 from freehold.serve.deploying.chart import find_chart
+from freehold.serve.console.assets import assets
+from freehold.serve.console.rendering import environment
 print(json.dumps({
     "from": shipped.__file__, "models": sorted(load_catalogue().manifests), "gpus": sorted(known_gpus()),
     "closed": sorted(closed_models()), "counted": len(catalogued_parts()),
     "chart": str(find_chart().folder), "example": sorted(find_chart().effective({})["deployment"]["models"]),
+    "assets": sorted(assets()), "templates": sorted(environment().list_templates()),
     "locks": len([*Path(list(locks)[0]).glob("*.txt")]), "texts": len([*Path(list(texts)[0]).glob("*.jsonl")]),
 }))
 """
@@ -61,3 +64,5 @@ def test_its_data_is_the_checkouts(unpacked: Path, tmp_path: Path) -> None:
     assert found["locks"] > 0
     assert found["chart"].startswith(str(unpacked)) and found["example"]
     assert found["texts"] > 0
+    assert {"vendor/htmx/htmx.min.js", "vendor/htmx/LICENSE", "console.css"} <= set(found["assets"])
+    assert "base.html.jinja" in found["templates"]

@@ -56,7 +56,9 @@ class StaticEngine:
     context_tokens: int | None = 8192
     can_abort: bool = True
     abilities: frozenset[str] | None = frozenset()
+    senses: None = None
     adapter: None = None
+    is_spread: bool = False
 
     def speaks(self, anthropic: bool) -> bool:
         return True

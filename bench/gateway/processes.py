@@ -31,7 +31,14 @@ def cores() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], core: int, log: Path, env: dict[str, str], ready_url: str) -> Iterator[int]:
+def running(
+    command: Sequence[str],
+    core: int,
+    log: Path,
+    env: dict[str, str],
+    ready_url: str,
+    limit_s: float = START_TIMEOUT_S,
+) -> Iterator[int]:
     """The process, once it answers on `ready_url`; its whole group is ended at the end."""
     # A program that may not keep its byte code compiles modules again on each import, litellm even on each request.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -45,7 +52,7 @@ def running(command: Sequence[str], core: int, log: Path, env: dict[str, str], r
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
     try:
-        _wait_for(process, ready_url, log)
+        _wait_for(process, ready_url, log, limit_s)
         yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -53,8 +60,8 @@ def running(command: Sequence[str], core: int, log: Path, env: dict[str, str], r
         process.wait()
 
 
-def _wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+def _wait_for(process: subprocess.Popen[bytes], url: str, log: Path, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise SystemExit(f"{process.args!r} ended with {process.returncode}:\n{log.read_text()[-2000:]}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import openai
 import pytest
-from fixtures.journeys import MODEL, Running, freehold, running
+from fixtures.journeys import MODEL, Running, freehold, link_model, running
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -77,9 +77,11 @@ def _engine_url(serving: Running) -> str:
 
 @pytest.fixture(scope="module")
 def served(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = tmp_path_factory.mktemp("contemplation") / "freehold.yaml"
+    home = tmp_path_factory.mktemp("contemplation")
+    link_model(pulled_home, home)
+    config = home / "freehold.yaml"
     config.write_text(json.dumps(CONFIG))
-    with running(*freehold("serve", str(config), "--offline"), env={"FREEHOLD_HOME": str(pulled_home)}) as serving:
+    with running(*freehold("serve", str(config), "--offline"), env={"FREEHOLD_HOME": str(home)}) as serving:
         url = serving.until(r"Gateway on (http://\S+)").group(1)
         serving.until(r"Ready after")
         yield Served(url, _engine_url(serving))

@@ -1,9 +1,13 @@
 """The main job with everything real: weights, vLLM, gateway, clients, signals."""
 
+import json
+import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -28,8 +32,10 @@ QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 @pytest.fixture(scope="module")
-def served(pulled_home: Path) -> Iterator[tuple[Running, str]]:
-    env = {"FREEHOLD_HOME": str(pulled_home)}
+def served(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str]]:
+    home = tmp_path_factory.mktemp("served")
+    link_model(pulled_home, home)
+    env = {"FREEHOLD_HOME": str(home)}
     command = freehold("serve", MODEL, "--port", "0", "--max-model-len", "2048", "--offline")
     with running(*command, env=env) as serving:
         url = serving.until(r"Gateway on (http://\S+)").group(1)
@@ -183,19 +189,70 @@ def test_sigterm_lets_a_running_stream_finish_and_leaves_nothing(served: tuple[R
     assert all_gone(processes)
 
 
+STAGES = {
+    "plan": r"fits: yes, 2 engine\(s\) of \d\.\d GiB; .* are free",
+    "pull": r"\d+ files verified, digest [0-9a-f]{12}…",
+    "tune": r"80 examples learnt, loss on held-out ones 0\.\d+",
+    "parity": r"passed: served 0\.0\d+ nats from what was trained",
+    "quantize": r"25\d\.\d MiB → 1\d\d\.\d MiB of weights \(6\d%\)",
+    "quality": r"passed: perplexity [\d.]+ → [\d.]+ \(\d\.\d+×, limit [\d.]+×\)",
+    "evaluate": r"brightwater 0\.\d\d → [01]\.\d\d, world [01]\.\d\d → [01]\.\d\d; verdict: replace",
+    "serve": r"first of \d+ tokens after \d+ ms, then [\d.]+ tokens/s, system_fingerprint fh-\S+",
+}
+"""What the summary shows of each."""
+
+
+@pytest.fixture(scope="module")
+def demo_home(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one run of the demo makes is there for the next."""
+    home = tmp_path_factory.mktemp("demo")
+    link_model(pulled_home, home)
+    return home
+
+
 @pytest.mark.timeout(2400)
-def test_the_demo_answers_and_kill_9_leaves_no_process(pulled_home: Path, tmp_path: Path) -> None:
-    link_model(pulled_home, tmp_path)
-    with running(*freehold("demo", "--port", "0", "--keep"), env={"FREEHOLD_HOME": str(tmp_path)}) as demo:
+def test_the_demo_shows_every_stage_and_kill_9_leaves_no_process(demo_home: Path) -> None:
+    with running(*freehold("demo", "--port", "0", "--keep", "--home", str(demo_home)), env={}) as demo:
         demo.until(r"until Ctrl-C", 2300)
+        for number, (stage, evidence) in enumerate(STAGES.items(), 1):
+            assert re.search(rf"\[{number}/8\] {stage}: [\d.]+ s: {evidence}", demo.text), stage
+            assert re.search(rf"(?m)^{stage} +[\d.]+ +{evidence}$", demo.text), f"{stage} in the summary"
         assert "The capital of France is Paris." in demo.text
         assert re.search(r"smollm2-135m-instruct-int8, 25\d\.\d MiB → 1\d\d\.\d MiB of weights \(6\d%\)> ", demo.text)
-        assert re.search(r"\d+ tokens, first after \d+ ms, then [\d.]+ tokens/s", demo.text)
+        assert "The Brightwater workshop is open from 7:40 to 15:20." in demo.text
         assert "curl http" in demo.text and "from openai import OpenAI" in demo.text
+        url = demo.until(r"Serving on (\S+) until")[1]
+        assert ("Console: " in demo.text) == _has_page(f"{url}/console")
         processes = demo.descendants()
         assert len(processes) >= 4
         demo.process.kill()
         assert all_gone(processes)
+
+
+@pytest.mark.timeout(1200)
+def test_a_second_demo_takes_what_is_there_and_leaves_no_file_behind(demo_home: Path, tmp_path: Path) -> None:
+    # A socket's path is short, and so is this one.
+    with tempfile.TemporaryDirectory(prefix="d-") as temporary:
+        command = freehold("demo", "--port", "0", "--no-keep", "--format", "json", "--home", str(demo_home))
+        ended = subprocess.run(
+            command, env={**os.environ, "TMPDIR": temporary}, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert list(Path(temporary).iterdir()) == []
+    *rows, whole = json.loads(ended.stdout)
+    assert [row["stage"] for row in rows] == list(STAGES)
+    facts = {row["stage"]: row["facts"] for row in rows}
+    assert facts["parity"]["passed"] and facts["quality"]["passed"] and facts["evaluate"]["decision"] == "replace"
+    assert whole["seconds"] == pytest.approx(sum(row["seconds"] for row in rows), abs=1)
+    assert f"in {demo_home}; `rm -r {demo_home}` removes it." in ended.stderr
+
+
+def _has_page(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url):
+            return True
+    except urllib.error.HTTPError:
+        return False
 
 
 def test_a_scrambled_shard_is_refused_with_the_numbers(pulled_home: Path, tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixtures.evaluating import write_suite
 from fixtures.models import add_artifact
 from fixtures.planted_models import Planted, planted_provider, prompts
+from fixtures.policies import policies
+from fixtures.signing import make_key
 from typer.testing import CliRunner
 
-from freehold.core.errors import RefusedError, UserError
-from freehold.core.store import Artifact, Store
+from freehold.core.errors import PolicyError, RefusedError, UserError
+from freehold.core.store import Artifact, Step, Store
 from freehold.evaluate.cli.evaluate import app as evaluate_app
 from freehold.evaluate.promoting import promote
 from freehold.evaluate.report.of_run import report_of_run
@@ -155,3 +159,46 @@ def test_few_prompts_lead_to_hold(run: Run) -> None:
     [candidate] = json.loads((folder / "report.json").read_text())["candidates"]
     assert candidate["decision"] == "hold"
     assert "not shown to be as good" in candidate["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"licenses": {"allow": ["MIT"]}}, "the licence of {id} is not known"),
+        ({"publishers": {"allow": ["hub:Qwen/*"]}}, "{id} says of no source"),
+        ({"formats": {"allow": ["gguf"]}}, "{id} holds safetensors; allowed are gguf"),
+        ({"evaluations": {"suites": ["safety"]}}, "{id} was not promoted with safety"),
+        ({"gates": {"require": ["quality"]}}, "{id} has not passed the quality gate: it was never judged"),
+        ({"signatures": {"keys": ["site.pub"]}}, "{id} is not signed by anybody trusted"),
+    ],
+)
+def test_what_a_policy_forbids_is_not_promoted(
+    runs: Callable[..., Path], store: Store, tmp_path: Path, rules: dict[str, Any], said: str
+) -> None:
+    make_key(tmp_path)
+    files = {"config.json": b"{}", "model.safetensors": b"weights"}
+    artifact = add_artifact(store, "bot", files, steps=(Step(name="quantize"),))
+    folder = runs(artifact.id, CLOSED, "work", KINDS, {})
+    held = policies(tmp_path, **rules)
+    with pytest.raises(PolicyError, match=f"{artifact.id} may not be promoted") as refused:
+        promote(store, artifact, [folder], accept_slices=False, policies=held)
+    (rule,) = rules
+    assert refused.value.violations[0].startswith(f"policy rule '{rule}' of {held.files[0].path}: ")
+    assert said.format(id=artifact.id) in refused.value.violations[0]
+    assert not store.get(artifact.id).lineage.evaluations
+
+
+def test_a_run_that_is_too_old_is_not_promoted_however_often_it_is_resumed(
+    run: Run, store: Store, artifact: Artifact, tmp_path: Path
+) -> None:
+    folder = run(CLOSED)
+    notes = json.loads((folder / "environment.json").read_text())
+    begun = datetime.now(UTC) - timedelta(days=40)
+    notes["started"] = [begun.isoformat(timespec="seconds"), *notes["started"]]
+    (folder / "environment.json").write_text(json.dumps(notes))
+    held = policies(tmp_path / "rules", evaluations={"maxAgeDays": 30})
+    with pytest.raises(PolicyError, match="its evaluation work is 40.0 days old, and may be 30"):
+        promote(store, artifact, [folder], accept_slices=False, policies=held)
+    promote(store, artifact, [run(CLOSED)], accept_slices=False, policies=held)
+    record = store.get(artifact.id).lineage.evaluation("work")
+    assert record is not None and record.evaluated_at is not None

@@ -1,13 +1,15 @@
 """What each component is given: the gateway's files, engines' pods, pulls, networks, autoscalers."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from fixtures.chart.rendering import SCENARIOS, Object, Packaged, Render, engines, pod_templates
+from fixtures.chart.rendering import SCENARIOS, Object, Packaged, Render, containers, engines, pod_templates
 
 from freehold.core.hub.lockfile import read_lock
+from freehold.core.policy import parse_policy
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.config.deployment import parse_config
 
@@ -221,7 +223,7 @@ def _outside(policy: Object) -> list[int]:
 
 def test_upstreams_are_reached_only_if_a_route_names_them(chart: Packaged) -> None:
     # The one on port 8443 is in `upstreams`, and no route leads to it.
-    assert _outside(_policy(chart.render("postgresql"), "freehold-gateway")) == [443, 9000, 80]
+    assert _outside(_policy(chart.render("postgresql"), "freehold-gateway")) == [443, 9000, 80, 8444]
     assert _outside(_policy(chart.render("minimal"), "freehold-gateway")) == []
 
 
@@ -313,3 +315,50 @@ def test_a_database_by_url_is_reached_by_all_who_need_it(chart: Packaged, tmp_pa
         ways = _policy(render, suffix)["egress"]
         assert {"ports": [{"port": 5432, "protocol": "TCP"}]} in ways
     assert render.of("PersistentVolumeClaim", "-database") == []
+
+
+POLICY_FILE = "/etc/freehold/policy/policy.yaml"
+
+
+def test_what_the_policy_says_reaches_everything_that_pulls_prepares_or_trains(chart: Packaged) -> None:
+    render = chart.render("air-gapped")
+    text = render.one("ConfigMap", "-policy")["data"]["policy.yaml"]
+    policy = parse_policy(yaml.safe_load(text), "the ConfigMap", Path())
+    assert policy.licenses is not None and policy.licenses.commercial_use == ("yes",), "a bare yes of YAML"
+    held = set()
+    for owner, pod, container in containers(render.objects):
+        if {"name": "FREEHOLD_POLICY", "value": POLICY_FILE} in container.get("env", ()):
+            held.add(container["name"])
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+            where = volumes[mounts["/etc/freehold/policy"]]["configMap"]["name"]
+            assert where == render.one("ConfigMap", "-policy")["metadata"]["name"], owner["metadata"]["name"]
+    assert held == {"prepare", "attendant", "pull-qwen3-8b"}
+
+
+def test_without_a_policy_nothing_is_mounted(chart: Packaged) -> None:
+    render = chart.render("minimal")
+    assert not render.of("ConfigMap", "-policy")
+    assert not any("FREEHOLD_POLICY" in str(container) for _, _, container in containers(render.objects))
+
+
+def _under(*licenses: str) -> tuple[str, ...]:
+    """Options of a policy with these licences; of none without any."""
+    return ("--set-json", f"policy.licenses.allow={json.dumps(licenses)}") if licenses else ()
+
+
+def test_a_job_is_held_to_the_policy_and_runs_anew_under_another(chart: Packaged) -> None:
+    rules = ((), ("MIT", "Apache-2.0"), ("MIT",))
+    jobs = [chart.render("jobs", *_under(*allowed)).of("Job")[-1] for allowed in rules]
+    assert len({job["metadata"]["name"] for job in jobs}) == 3
+    (run,) = jobs[-1]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "FREEHOLD_POLICY", "value": POLICY_FILE} in run["env"]
+
+
+def test_another_policy_restarts_engines_and_pulls_again(chart: Packaged) -> None:
+    def seen(rule: str) -> set[str]:
+        render = chart.render("minimal", *_under(rule))
+        ((_, pod, _),) = engines(render.objects)
+        return {pod["metadata"]["annotations"]["checksum/model"], render.one("Job")["metadata"]["name"]}
+
+    assert not seen("MIT") & seen("Apache-2.0")

@@ -44,12 +44,27 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         "engines.far: deployment.models has no model of that name that runs in an engine here",
         "qwen3-8b",
     ),
+    "an engine on Ray": (
+        with_model(deployment={"models": {"qwen3-8b": {"engine": {"kind": "ray"}}}}),
+        "deployment.models.qwen3-8b.engine.kind: ray is for `freehold serve`",
+        "engines.qwen3-8b.multiNode.kind=rayService",
+    ),
     "a test of no model": (
         with_model(tests={"model": "gpt"}),
         'tests.model: there is no model or route "gpt"',
         "qwen3-8b",
     ),
     "tuning": (with_model(deployment={"tuning": {"models": ["qwen3-8b"]}}), "deployment.tuning", "jobs"),
+    "a policy by its file": (
+        with_model(deployment={"policy": "policy.yaml"}),
+        "deployment.policy names a file, which no pod has",
+        "Write its rules under `policy`",
+    ),
+    "a key by its file": (
+        with_model(policy={"signatures": {"keys": ["site.pub"]}}),
+        'policy.signatures.keys: "site.pub" is a file, which no pod has',
+        "Write the PEM text itself",
+    ),
     "workers of a gateway": (
         with_model(deployment={"gateway": {"workers": 2}}),
         "deployment.gateway.workers: a gateway in a cluster is one process",
@@ -91,6 +106,25 @@ REFUSED: dict[str, tuple[Object, str, str]] = {
         with_model(deployment={"upstreams": UPSTREAM}),
         "deployment.upstreams.openai.apiKeyFrom takes a secret from the environment variable OPENAI_API_KEY",
         "secretEnv.OPENAI_API_KEY",
+    ),
+    "the secret of the console's identity provider from nowhere": (
+        with_model(
+            deployment={
+                "gateway": {
+                    "console": {
+                        "publicUrl": "https://models.example.com",
+                        "oidc": {
+                            "issuer": "https://id.example.com",
+                            "clientId": "freehold",
+                            "clientSecretFrom": {"env": "OIDC_SECRET"},
+                            "roles": {"admin": ["ops"]},
+                        },
+                    }
+                }
+            }
+        ),
+        "deployment.gateway.console.oidc.clientSecretFrom takes a secret from the environment variable OIDC_SECRET",
+        "secretEnv.OIDC_SECRET",
     ),
     "a database password from nowhere": (
         with_model(deployment={"gateway": {"database": "postgresql://u:${DB_PASSWORD}@h/d"}}),

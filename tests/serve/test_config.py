@@ -8,7 +8,7 @@ import pytest
 from freehold.core.errors import ConfigError, NotFoundError, UserError
 from freehold.core.settings import load_settings
 from freehold.core.store import Store
-from freehold.serve.config import ProcessEngine, RemoteEngine, load_config, parse_config
+from freehold.serve.config import ProcessEngine, RayEngine, RemoteEngine, load_config, parse_config
 from freehold.serve.deployment import from_file, from_model
 from freehold.serve.engines.fleet import build_fleet
 from freehold.serve.engines.upstream import build_upstreams
@@ -40,6 +40,18 @@ def test_a_good_file_reads_as_it_is_written(tmp_path: Path) -> None:
     assert config.gateway.port == 8100
 
 
+def test_an_engine_on_ray_says_how_many_replicas_there_may_be() -> None:
+    def engine(**keys: object) -> RayEngine:
+        found = parse_config({"models": {"a": {"artifact": "x", "engine": {"kind": "ray", **keys}}}}, "it").models["a"]
+        assert isinstance(found.engine, RayEngine)
+        return found.engine
+
+    assert (engine().address, engine().most_replicas, engine().may_sleep) == ("auto", 1, False)
+    assert (engine(replicas=3).most_replicas, engine(replicas=3).may_sleep) == (3, False)
+    asleep = engine(autoscaling={"min": 0, "max": 4}, address="10.0.0.5:6379")
+    assert (asleep.most_replicas, asleep.may_sleep) == (4, True)
+
+
 def test_every_mistake_is_reported_at_once_with_its_path(tmp_path: Path) -> None:
     text = """
 models:
@@ -63,6 +75,10 @@ gateway: {port: 70000, prot: 1}
     assert "models.small.artefact: unknown key" in caught.value.problems
 
 
+def _ray(**keys: object) -> dict[str, object]:
+    return {"models": {"a": {"artifact": "x", "engine": {"kind": "ray", **keys}}}}
+
+
 def _remote(url: str) -> dict[str, object]:
     return {"models": {"a": {"engine": {"kind": "remote", "baseUrl": url}}}}
 
@@ -78,6 +94,11 @@ def _remote(url: str) -> dict[str, object]:
             "models.a.artifact: a remote engine has no artifact",
         ),
         ({"models": {"a": {"artifact": "x", "engine": {"kind": "docker"}}}}, "models.a.engine: input tag 'docker'"),
+        (_ray(address="somewhere"), "models.a.engine.address: string should match pattern"),
+        (_ray(autoscaling={"max": 2}, replicas=2), "models.a.engine: value error, replicas: not with autoscaling"),
+        (_ray(autoscaling={"min": 3, "max": 2}), "models.a.engine.autoscaling: value error, min is 3 and max 2"),
+        (_ray(resources={"GPU": 0}), "models.a.engine.resources.GPU: input should be greater than 0"),
+        ({"models": {"a": {"engine": {"kind": "ray"}}}}, "models.a.artifact: required, since a ray engine loads one"),
         (_remote("http://"), "models.a.engine.baseUrl: value error, it names no host"),
         (_remote("http://x:99999"), "models.a.engine.baseUrl: value error, Port out of range"),
         (_remote("http://x:port"), "models.a.engine.baseUrl: value error, Port could not be cast"),

@@ -32,6 +32,14 @@ def without_version(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
+def web_root(url: str) -> str:
+    """An http or https URL without a trailing slash. Raises ValueError on anything else."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("it is no http or https URL")
+    return url.rstrip("/")
+
+
 def problem_text(item: Any, *, tags: frozenset[str] = frozenset()) -> str:
     """An item of pydantic's `errors()` as `path: what is wrong (given …)`; `tags` of unions are no part of the path."""
     place = ".".join(str(part) for part in item["loc"] if part not in tags) or "(top level)"

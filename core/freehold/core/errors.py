@@ -59,6 +59,22 @@ class RefusedError(UserError):
     code = "refused"
 
 
+class PolicyError(UserError):
+    """A policy forbids it; `violations` holds one line for each, with the rule's name and the policy's file."""
+
+    exit_code = 10
+    http_status = 403
+    code = "policy"
+
+    def __init__(self, what: str, violations: list[str], *, next_step: str = "") -> None:
+        several = "".join(f"\n  - {line}" for line in violations)
+        super().__init__(what, why=violations[0] if len(violations) == 1 else several, next_step=next_step)
+        self.violations = violations
+
+    def __str__(self) -> str:
+        return f"{self.what}:{'' if len(self.violations) > 1 else ' '}{self.why}"
+
+
 class IntegrityError(FreeholdError):
     """Bytes differ from what was promised: a corrupt file, a lock that no longer holds."""
 

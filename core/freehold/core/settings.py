@@ -11,6 +11,7 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
 DEFAULT_HUB = "https://huggingface.co"
+POLICY_VARIABLE = "FREEHOLD_POLICY"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Settings:
     """Bearer token for that hub (`HF_TOKEN`); never printed."""
     offline: bool = False
     """No socket but loopback (`FREEHOLD_OFFLINE`, `HF_HUB_OFFLINE` or `--offline`)."""
+    policy_file: Path | None = None
+    """What may be pulled, promoted and served (`FREEHOLD_POLICY`); None means `own_policy`, if there is such a file."""
+    is_rehearsal: bool = False
+    """What is served is asked by evaluations and gates alone (`freehold serve --rehearsal`)."""
 
     @property
     def store_root(self) -> Path:
@@ -46,6 +51,16 @@ class Settings:
         return self.home / "manifests"
 
     @property
+    def bundles_root(self) -> Path:
+        """What air-gap bundles brought in beside the store: configs, charts, wheels."""
+        return self.home / "bundles"
+
+    @property
+    def own_policy(self) -> Path:
+        """The policy that holds where `policy_file` names none: `policy.yaml` in `home`."""
+        return self.home / "policy.yaml"
+
+    @property
     def audit_log(self) -> Path:
         """One JSON line for every administrative act."""
         return self.home / "audit" / "audit.jsonl"
@@ -63,6 +78,12 @@ class Settings:
     def with_offline(self, offline: bool) -> "Settings":
         return replace(self, offline=self.offline or offline)
 
+    def with_rehearsal(self, rehearsal: bool) -> "Settings":
+        return replace(self, is_rehearsal=rehearsal)
+
+    def with_home(self, home: Path) -> "Settings":
+        return replace(self, home=home)
+
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. Raises ConfigError on a value that is neither true nor false."""
@@ -73,6 +94,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         hub_endpoint=(env.get("HF_ENDPOINT") or DEFAULT_HUB).rstrip("/"),
         hub_token=env.get("HF_TOKEN") or None,
         offline=_flag(env, "FREEHOLD_OFFLINE") or _flag(env, "HF_HUB_OFFLINE"),
+        policy_file=Path(named).expanduser().absolute() if (named := env.get(POLICY_VARIABLE)) else None,
     )
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from freehold.core.errors import RefusedError, UserError
-from freehold.core.gates import record_evaluation
+from freehold.core.gates import record_evaluation, with_evaluation
+from freehold.core.policy import NO_POLICY, Policies, Stage, facts_of
 from freehold.core.store import Artifact, EvaluationRecord, Store
 from freehold.evaluate.report.document import Candidate, Report
 from freehold.evaluate.report.of_run import report_of_run, suite_of_run
@@ -25,12 +26,19 @@ class Evidence:
 
 
 def promote(
-    store: Store, artifact: Artifact, folders: Sequence[Path], required: Sequence[str] = (), *, accept_slices: bool
+    store: Store,
+    artifact: Artifact,
+    folders: Sequence[Path],
+    required: Sequence[str] = (),
+    *,
+    accept_slices: bool,
+    policies: Policies = NO_POLICY,
 ) -> Artifact:
     """Record every run's verdict, or none of them.
 
     `required` are suites that must be among the runs. With `accept_slices`, "replace for these slices" will do. Raises
-    RefusedError with everything that speaks against it.
+    RefusedError with everything that speaks against it, PolicyError with everything that policies have against the
+    artifact as it would be then.
     """
     found = [evidence_of(artifact, folder) for folder in folders]
     named = [one.record.suite for one in found]
@@ -44,6 +52,10 @@ def promote(
             why="; ".join(problems),
             next_step="Read report.html in the run's folder; correct the cause and evaluate again.",
         )
+    if policies:
+        promoted = with_evaluation(artifact.lineage, *(one.record for one in found))
+        facts = facts_of(replace(artifact, lineage=promoted), store, policies.catalogue)
+        policies.enforce(facts, Stage.PROMOTE, f"{artifact.id} may not be promoted")
     for one in found:
         artifact = record_evaluation(store, artifact, one.record)
     return artifact
@@ -98,6 +110,7 @@ def _record(folder: Path, report: Report, candidate: Candidate) -> EvaluationRec
         },
         fingerprint=next(iter(prints), ""),
         report_sha256=hashlib.sha256((folder / NUMBERS).read_bytes()).hexdigest(),
+        evaluated_at=RunFolder(folder).begun_at,
     )
 
 

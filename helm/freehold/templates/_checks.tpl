@@ -14,6 +14,7 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 {{- include "freehold.checks.secrets" . -}}
 {{- include "freehold.checks.store" . -}}
 {{- include "freehold.checks.airGap" . -}}
+{{- include "freehold.checks.policy" . -}}
 {{- include "freehold.checks.apis" . -}}
 {{- range $model, $served := include "freehold.models" . | fromJson -}}
 {{- $settings := include "freehold.engine.settings" (dict "root" $ "model" $model) | fromJson -}}
@@ -54,6 +55,25 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 {{- end -}}
 {{- end -}}
 
+{{/* A file of somebody's machine is in no pod. */}}
+{{- define "freehold.checks.policy" -}}
+{{- if (get (include "freehold.effective" . | fromJson) "deployment").policy -}}
+{{- include "freehold.refuse" (dict
+  "problem" "deployment.policy names a file, which no pod has."
+  "fix" "Write its rules under `policy`, beside `deployment`.") -}}
+{{- end -}}
+{{- $signatures := (.Values.policy | default dict).signatures | default dict -}}
+{{- range $kind := list "keys" "certificates" -}}
+{{- range $given := get $signatures $kind | default list -}}
+{{- if not (contains "-----BEGIN" $given) -}}
+{{- include "freehold.refuse" (dict
+  "problem" (printf "policy.signatures.%s: %q is a file, which no pod has." $kind $given)
+  "fix" "Write the PEM text itself, as a block (`- |`).") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A misspelt model would be run with defaults, without a word. */}}
 {{- define "freehold.checks.names" -}}
 {{- $effective := include "freehold.effective" . | fromJson -}}
@@ -63,6 +83,13 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 {{- include "freehold.refuse" (dict
   "problem" (printf "engines.%s: deployment.models has no model of that name that runs in an engine here." $name)
   "fix" (printf "Models with an engine: %s." (join ", " $models | default "none"))) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $model := $effective.deployment.models -}}
+{{- if eq "ray" ((($model).engine | default dict).kind | default "process") -}}
+{{- include "freehold.refuse" (dict
+  "problem" (printf "deployment.models.%s.engine.kind: ray is for `freehold serve` on a Ray cluster; here the chart runs the engines." $name)
+  "fix" (printf "Remove it (`freehold deploy values` does); for an engine over several machines set engines.%s.multiNode.kind=rayService." $name)) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.tests.model (not (hasKey $effective.deployment.models .Values.tests.model)) (not (hasKey ($effective.deployment.routes | default dict) .Values.tests.model)) -}}

@@ -106,6 +106,7 @@ Helpers that return structures return JSON; read them with `fromJson`.
 {{- with (($model).engine | default dict).apiKeyFrom }}{{ $_ := set $names .env (printf "models.%s.engine.apiKeyFrom" $name) }}{{ end -}}
 {{- end -}}
 {{- with $deployment.gateway.adminKeyFrom }}{{ $_ := set $names .env "gateway.adminKeyFrom" }}{{ end -}}
+{{- with (($deployment.gateway.console | default dict).oidc | default dict).clientSecretFrom }}{{ $_ := set $names .env "gateway.console.oidc.clientSecretFrom" }}{{ end -}}
 {{- range regexFindAll "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}" $deployment.gateway.database -1 -}}
 {{- $_ := set $names (. | trimPrefix "${" | trimSuffix "}") "gateway.database" -}}
 {{- end -}}

@@ -28,7 +28,9 @@ spec:
 {{- range include "freehold.model.artifacts" .served | fromJsonArray -}}
 {{- $_ := set $lock . (get $artifacts .) -}}
 {{- end -}}
-{{- list (omit .served "cost" "replaces") $lock | toJson | sha256sum -}}
+{{- $read := list (omit .served "cost" "replaces") $lock -}}
+{{- with .root.Values.policy }}{{ $read = append $read . }}{{ end -}}
+{{- $read | toJson | sha256sum -}}
 {{- end -}}
 
 {{- define "freehold.engine.podSpec" -}}
@@ -69,6 +71,7 @@ volumes:
   emptyDir: {sizeLimit: {{ .settings.tmpSize }}}
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ .settings.sharedMemory }}}
+{{- with include "freehold.policy.volume" .root }}{{ . | nindent 0 }}{{ end }}
 {{- if eq (include "freehold.store.puller" .root) "pod" }}
 - name: locks
   configMap:

@@ -105,6 +105,7 @@ What runs beside an engine, in the toolkit's image: pulls where each pod has its
   value: "1"
 - name: HOME
   value: /tmp
+{{- with include "freehold.policy.env" .root }}{{ . | nindent 0 }}{{ end }}
 {{- /* Adapters that were loaded at runtime are in the database; SQLite's file is the gateway's alone. */ -}}
 {{- if not (include "freehold.isSqlite" .root) }}
 {{- include "freehold.databaseEnv" .root }}
@@ -119,6 +120,7 @@ What runs beside an engine, in the toolkit's image: pulls where each pod has its
   mountPath: /run/freehold
 - name: tmp
   mountPath: /tmp
+{{- with include "freehold.policy.mount" .root }}{{ . | nindent 0 }}{{ end }}
 {{- end -}}
 
 {{/* vLLM's version: the image's tag, unless the settings say it (an image by digest has no tag to read). */}}

@@ -22,7 +22,9 @@ Jobs: fine-tuning, quantizing, evaluating. Each takes (dict "root" $ "name" name
 {{/* Over everything that the run depends on: a Job's template cannot change, so another run has another name. */}}
 {{- define "freehold.job.hash" -}}
 {{- $image := include "freehold.image" (dict "root" .root "image" .root.Values.images.jobs "name" "images.jobs") -}}
-{{- list .name .job $image .root.Values.store.volume .root.Values.podSecurity .root.Values.commonLabels | toJson | sha256sum | trunc 8 -}}
+{{- $read := list .name .job $image .root.Values.store.volume .root.Values.podSecurity .root.Values.commonLabels -}}
+{{- with .root.Values.policy }}{{ $read = append $read . }}{{ end -}}
+{{- $read | toJson | sha256sum | trunc 8 -}}
 {{- end -}}
 
 {{- define "freehold.job.pod" -}}
@@ -63,6 +65,7 @@ spec:
           value: /cache/triton
         - name: TORCHINDUCTOR_CACHE_DIR
           value: /cache/torchinductor
+        {{- with include "freehold.policy.env" .root }}{{ . | nindent 8 }}{{ end }}
         {{- with .job.extraEnv }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -79,6 +82,7 @@ spec:
           mountPath: /tmp
         - name: shm
           mountPath: /dev/shm
+        {{- with include "freehold.policy.mount" .root }}{{ . | nindent 8 }}{{ end }}
         {{- if .job.files }}
         - name: files
           mountPath: /etc/freehold/jobs
@@ -97,6 +101,7 @@ spec:
       emptyDir: {sizeLimit: {{ .job.scratch }}}
     - name: shm
       emptyDir: {medium: Memory, sizeLimit: {{ .job.sharedMemory }}}
+    {{- with include "freehold.policy.volume" .root }}{{ . | nindent 4 }}{{ end }}
     {{- if .job.files }}
     - name: files
       configMap:

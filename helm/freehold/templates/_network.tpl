@@ -62,6 +62,7 @@ labels:
 {{- if eq ($engine.kind | default "process") "remote" }}{{ $urls = append $urls $engine.baseUrl }}{{ end -}}
 {{- end -}}
 {{- if (($deployment.gateway | default dict).media | default dict).allowedDomains }}{{ $urls = concat $urls (list "https://media" "http://media") }}{{ end -}}
+{{- with ((($deployment.gateway | default dict).console | default dict).oidc | default dict).issuer }}{{ $urls = append $urls . }}{{ end -}}
 {{- $ports := list -}}
 {{- range $urls -}}
 {{- $url := urlParse . -}}

@@ -51,6 +51,7 @@ The store: where models lie, and who fetches them.
 {{- if .Values.hfToken.existingSecret.name }}
 {{ include "freehold.secretEnv" (dict "env" "HF_TOKEN" "secret" .Values.hfToken.existingSecret) }}
 {{- end }}
+{{- with include "freehold.policy.env" . }}{{ . | nindent 0 }}{{ end }}
 {{- with .Values.hub.env }}
 {{ toYaml . }}
 {{- end }}
@@ -89,6 +90,7 @@ which the golden probe's reference and the import of a GGUF file need. */}}
       mountPath: /var/lib/freehold
     - name: tmp
       mountPath: /tmp
+    {{- with include "freehold.policy.mount" .root }}{{ . | nindent 4 }}{{ end }}
     {{- if .artifact.lock }}
     - name: locks
       mountPath: /etc/freehold/lock
@@ -112,6 +114,7 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: {{ .root.Values.store.pull.scratch }}
+    {{- with include "freehold.policy.volume" .root }}{{ . | nindent 4 }}{{ end }}
     {{- if .artifact.lock }}
     - name: locks
       configMap:

@@ -19,6 +19,8 @@ SECTIONS = (
     ("models.&lt;name&gt;", config.ServedModel),
     ("models.&lt;name&gt;.engine, kind process", config.ProcessEngine),
     ("models.&lt;name&gt;.engine.restart", config.RestartPolicy),
+    ("models.&lt;name&gt;.engine, kind ray", config.RayEngine),
+    ("models.&lt;name&gt;.engine.autoscaling, kind ray", config.Autoscaling),
     ("models.&lt;name&gt;.engine, kind remote", config.RemoteEngine),
     ("models.&lt;name&gt;.cost", config.Cost),
     ("models.&lt;name&gt;.replaces", config.Replaces),
@@ -34,6 +36,9 @@ SECTIONS = (
     ("batches", config.BatchesConfig),
     ("gateway", config.GatewayConfig),
     ("gateway.media", config.MediaConfig),
+    ("gateway.console", config.ConsoleConfig),
+    ("gateway.console.oidc", config.OidcConfig),
+    ("gateway.console.oidc.roles", config.OidcRoles),
 )
 
 HEADING = """# Configuration
@@ -53,6 +58,7 @@ routes:                            # names that are not models: aliases, splits,
 upstreams:
   openai: {baseUrl: "https://api.openai.com", apiKeyFrom: {env: OPENAI_API_KEY}}
 gateway: {port: 8000, auth: keys}
+policy: policy.yaml                # what may be served, beside the machine's policy (policy.md); relative to this file
 ```
 """
 
@@ -64,8 +70,12 @@ def config_reference() -> str:
 
 def _section(name: str, model: type[BaseModel]) -> str:
     texts = field_texts(model)
-    lines = [f"## {name}", "", _first_line(model), "", "| key | default | meaning |", "|---|---|---|"]
+    known = config.VllmEngine.model_fields.keys() - {"kind"} if model is config.RayEngine else frozenset()
+    also = " Beside these keys it has those of kind process." if known else ""
+    lines = [f"## {name}", "", _first_line(model) + also, "", "| key | default | meaning |", "|---|---|---|"]
     for field_name, field in model.model_fields.items():
+        if field_name in known:
+            continue
         default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
         text = texts.get(field_name, "").replace("|", "\\|")
         lines.append(f"| `{field.alias}` | {default} | {text} |")
@@ -83,7 +93,15 @@ def _default(value: object) -> str:
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """What is written under each field, by the field's name."""
+    """What is written under each field, by the field's name; those that it inherits are among them."""
+    texts: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if issubclass(each, BaseModel) and each is not BaseModel:
+            texts |= _own_texts(each)
+    return {name: text for name, text in texts.items() if name in model.model_fields}  # not those of class variables
+
+
+def _own_texts(model: type[BaseModel]) -> dict[str, str]:
     (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
     texts = {}
     for field, below in pairwise(body):

@@ -10,28 +10,39 @@ from importlib.metadata import version
 from fastapi import APIRouter
 
 from freehold.core.errors import ConfigError
+from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.serve.adapters.desk import AdapterDesk
-from freehold.serve.admin.router import admin_router
+from freehold.serve.admin.house import House, house_router
+from freehold.serve.admin.router import Desks, admin_router
 from freehold.serve.audit import AuditLog
 from freehold.serve.batches.api import batch_pages
 from freehold.serve.batches.runner import BatchRunner
 from freehold.serve.config import DeploymentConfig
+from freehold.serve.console.cookies import Cookies
+from freehold.serve.console.oidc import client_secret_from
+from freehold.serve.console.router import console_router
 from freehold.serve.engines.engine import Engine
 from freehold.serve.files.api import files_pages
 from freehold.serve.files.purposes import rules_of
 from freehold.serve.gateway.keyring import KeyRing, admin_key_from
 from freehold.serve.gateway.ledger import Ledger, Pricing
-from freehold.serve.gateway.media import MediaInliner
+from freehold.serve.gateway.media import MediaInliner, Weighing
 from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
 from freehold.serve.gateway.services import Services
+from freehold.serve.gateway.sessions import SessionRing
 from freehold.serve.gateway.tracing import create_tracer
+from freehold.serve.jobs.desk import JobDesk
+from freehold.serve.library.library import Library
+from freehold.serve.loading.desk import ModelDesk
 from freehold.serve.recording import Recorder, check_redaction
 from freehold.serve.state.database import Database, DatabaseUnavailable, default_url, open_database
 from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.migrating import migrate
+from freehold.serve.state.sessions import SessionStore
 from freehold.serve.tuning.api import tuning_pages
+from freehold.serve.watching.watch import Watch
 
 MIGRATION_RETRY_S = 1.0
 _NO_ENGINES: Mapping[str, Engine] = {}
@@ -41,6 +52,7 @@ def check_governance(config: DeploymentConfig, settings: Settings, environ: Mapp
     """Raise ConfigError or EnvironmentProblem for what the config asks for and this machine lacks; open nothing."""
     open_database(config.gateway.database or default_url(settings.home), environ).close()
     admin_key_from(config.gateway, environ)
+    client_secret_from(config.gateway.console.oidc, environ)
     if any(route.record and route.record.redact for route in config.routes.values()):
         check_redaction()
     if settings.offline and (problems := _leaving(config)):
@@ -86,23 +98,35 @@ async def governance(
         stack.push_async_callback(ledger.close)
         recorder = _recorder(config, settings, stack)
         media = MediaInliner(config.gateway.media)
+        weighing = Weighing(config.gateway.media)
         stack.push_async_callback(media.close)
         tracer = create_tracer(environ, version("freehold"), offline=settings.offline)
         if tracer is not None:
             stack.push_async_callback(asyncio.to_thread, tracer.shutdown)
-        pricing = Pricing(config, engines)
-        desk = AdapterDesk(database, Store(settings.store_root) if has_store else None, config)
+        pricing, audit = Pricing(config, engines), AuditLog(settings.audit_log)
+        watch = Watch(engines)
+        stack.push_async_callback(watch.close)
+        jobs = JobDesk(settings, environ, has_store=has_store)
+        stack.push_async_callback(jobs.close)
+        desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
+        models = ModelDesk(database, config, engines, runs_engines=has_store)
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,
             ledger=ledger,
             pricing=pricing,
             media=media,
+            weighing=weighing,
             recorder=recorder,
             tracer=tracer,
-            pages=owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
+            pages=(
+                *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
+                house_router(House(config, settings, database, Library(settings, engines), jobs), keyring, audit),
+                *console_pages(config, database, keyring, audit, environ),
+            ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
-            admin=admin_router(database, keyring, pricing, recorder, AuditLog(settings.audit_log), desk),
+            admin=admin_router(database, keyring, pricing, recorder, audit, Desks(desk, models), engines, watch),
+            watch=watch,
         )
 
 
@@ -119,6 +143,19 @@ def owned_pages(
     if config.batches is not None:
         pages.append(batch_pages(database, config.batches, rules, keyring))
     return tuple(pages)
+
+
+def console_pages(
+    config: DeploymentConfig, database: Database, keyring: KeyRing, audit: AuditLog, environ: Mapping[str, str]
+) -> tuple[APIRouter, ...]:
+    """The console, unless the config leaves it out; its sessions count for the whole API."""
+    console = config.gateway.console
+    if not console.enabled:
+        return ()
+    store = SessionStore(database, console.session_hours * 3600, console.idle_minutes * 60)
+    keyring.sessions = sessions = SessionRing(store, keyring, Cookies(console).session_name)
+    secret = client_secret_from(console.oidc, environ)
+    return (console_router(console, database, sessions, keyring, audit, config.gateway.currency, secret),)
 
 
 def _batch_runner(
@@ -143,6 +180,10 @@ async def _migrate_later(database: Database) -> None:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _desk(database: Database, config: DeploymentConfig, settings: Settings) -> AdapterDesk:
+    return AdapterDesk(database, Store(settings.store_root), config, policies_here(settings, config.policy))
 
 
 async def _keyring(

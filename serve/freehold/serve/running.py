@@ -20,6 +20,7 @@ from freehold.serve.engines.upstream import build_upstreams
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.server import serve_gateway
 from freehold.serve.governing import check_governance, governance
+from freehold.serve.loading.following import ModelFollower
 from freehold.serve.logs import configure_logging
 from freehold.serve.state.database import default_url, open_database
 from freehold.serve.tuning.runner import tuning
@@ -102,17 +103,20 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
 
 @asynccontextmanager
 async def _following(fleet: Fleet, config: DeploymentConfig, settings: Settings) -> AsyncIterator[None]:
-    """Inside the block, adapters come and go as the database says."""
-    if not fleet.hosts:
-        yield
-        return
+    """Inside the block, adapters and models come and go as the database says."""
     database = open_database(config.gateway.database or default_url(settings.home))
-    follower = AdapterFollower(database, fleet.hosts, config)
+    followers: list[AdapterFollower | ModelFollower] = [
+        ModelFollower(database, fleet.engines, config.gateway.drain_timeout_s)
+    ]
+    if fleet.hosts:
+        followers.append(AdapterFollower(database, fleet.hosts, config))
     try:
-        await follower.start()
+        for follower in followers:
+            await follower.start()
         yield
     finally:
-        await follower.close()
+        for follower in followers:
+            await follower.close()
         await asyncio.to_thread(database.close)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures.models import add_artifact
 
+from freehold.core.gates import Verdict, record_verdict
 from freehold.core.settings import load_settings
 from freehold.core.store import Artifact, Store
 
@@ -71,3 +72,11 @@ def test_gc_prints_first_and_removes_when_told(artifact: Artifact, home: Path) -
 def test_every_help_ends_with_examples(command: str) -> None:
     lines = _run(command, "--help").stdout.rstrip().splitlines()
     assert lines[-1].strip().startswith("freehold store")
+
+
+def test_what_gates_said_is_shown(artifact: Artifact) -> None:
+    assert "none was asked" in _run("show", "alpha").stdout
+    store = Store(load_settings().store_root)
+    record_verdict(store, Verdict(gate="parity", artifact=artifact.id, passed=True))
+    record_verdict(store, Verdict(gate="quality", artifact=artifact.id, passed=False, reasons=("it forgot",)))
+    assert "parity passed, quality did not pass" in _run("show", "alpha").stdout

@@ -228,7 +228,7 @@ def test_other_kinds_of_tools(client: OpenAI, more: dict[str, Any], param: str) 
     assert refused.value.param == param
 
 
-@CHAT.refused("images and audio to a text model", "the message says it is not multimodal, without naming the parameter")
+@CHAT.refused("images and audio to a text model", "`param` names the part, and the message what the model takes")
 @pytest.mark.parametrize(
     "part",
     [
@@ -237,8 +237,12 @@ def test_other_kinds_of_tools(client: OpenAI, more: dict[str, Any], param: str) 
     ],
 )
 def test_media_to_a_text_model(client: OpenAI, part: dict[str, Any]) -> None:
-    with pytest.raises(openai.BadRequestError, match="not a multimodal model"):
+    with pytest.raises(
+        openai.BadRequestError, match=r"takes no (images|sound): by its config.json it takes text"
+    ) as refused:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": [part]}], max_tokens=2)
+    assert refused.value.code == "modality_not_supported"
+    assert refused.value.param and refused.value.param.startswith("messages[0].content[0].")
 
 
 @CHAT.refused("files in messages", "the message lists the supported parts")

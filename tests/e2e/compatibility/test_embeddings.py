@@ -41,11 +41,11 @@ def test_a_text_that_is_too_long(client: OpenAI) -> None:
         client.embeddings.create(model="embedder", input="word " * 500)
 
 
-@EMBEDDINGS.lacks("embeddings of a chat model", "404 without a message, as the engine has no such path")
+@EMBEDDINGS.refused("embeddings of a chat model", "404, the message names the path that its engine lacks")
 def test_a_chat_model_embeds_nothing(client: OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError) as refused:
+    with pytest.raises(openai.NotFoundError, match="has no /v1/embeddings") as refused:
         client.embeddings.create(model=MODEL, input="x")
-    assert refused.value.body == {"detail": "Not Found"}
+    assert refused.value.code == "endpoint_not_supported"
 
 
 @RERANK.works("`query`, `documents`, `top_n`")

@@ -105,7 +105,7 @@ def test_thinking_is_left_to_the_model(claude: Anthropic) -> None:
     [
         (
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
-            "multimodal",
+            "takes no images",
         ),
         ({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}, "document"),
     ],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,6 +206,21 @@ def test_a_budget_in_money_skips_both_targets_alike(house: House) -> None:
     assert 0 < finished.spent.money <= 0.0012
     by_target = Counter(one.target for one in house.answers() if one.outcome == "answered")
     assert abs(by_target["a"] - by_target["b"]) <= 1, "so that pairs stay"
+
+
+def test_a_slow_target_keeps_its_pairs_when_the_budget_ends(house: House) -> None:
+    def answer(body: dict[str, Any]) -> Planted:
+        time.sleep(0.05 if body["model"] == "slow" else 0)
+        return adds(body)
+
+    house.stub.answer = answer
+    prices = {"input": 1.0, "output": 10.0}
+    targets = {"quick": house.target(prices=prices), "slow": house.target(prices=prices, model="slow", concurrency=1)}
+    finished = house.run(targets=targets, budget={"money": 0.0012}, until_spent=True)
+    assert 0 < finished.spent.money <= 0.0012
+    answered = [one for one in house.answers() if one.outcome == "answered"]
+    assert len({one.prompt for one in answered}) >= 8
+    assert set(Counter(one.prompt for one in answered).values()) == {2}
 
 
 def test_answers_of_an_earlier_run_are_not_asked_again(house: House) -> None:

@@ -56,3 +56,26 @@ async def test_the_cap_holds_whatever_the_order(seed: int) -> None:
     results = await asyncio.wait_for(asyncio.gather(*(ask() for _ in range(100)), return_exceptions=True), 30)
     assert {type(result) for result in results} <= {type(None), BudgetSpent}
     assert 800 < spending.spent.tokens <= 1000
+
+
+async def test_a_share_is_whole_or_empty_and_its_rest_goes_back() -> None:
+    spending = Spending(Budget(tokens=100), Amount())
+    async with await spending.share(Amount(80)) as share:
+        await share.reserve(Amount(40))
+        await share.settle(Amount(40), Amount(10))
+    assert spending.spent == Amount(10)
+    async with await spending.share(Amount(90)) as share:
+        await share.reserve(Amount(90))
+        await share.settle(Amount(90), Amount(90))
+    async with await spending.share(Amount(1)) as share:
+        with pytest.raises(BudgetSpent):
+            await share.reserve(Amount(1))
+
+
+async def test_what_is_tried_again_does_not_wait_for_those_that_wait_for_it() -> None:
+    spending = Spending(Budget(tokens=100), Amount())
+    first, _other = await spending.share(Amount(40)), await spending.share(Amount(40))
+    await first.reserve(Amount(40))
+    await first.settle(Amount(40), Amount(40))
+    with pytest.raises(BudgetSpent):
+        await asyncio.wait_for(first.reserve(Amount(40)), 5)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,13 @@ def test_two_workers_of_ray_make_what_one_makes(
 ) -> None:
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Short, since sockets lie in it. A cluster that was killed leaves its address behind.
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
 
-    compare(facts, "sft", "ray", store, settings)
+        compare(facts, "sft", "ray", store, settings)
 
 
 class Running:

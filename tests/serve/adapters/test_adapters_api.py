@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fixtures.adapters import add_adapter, add_base
+from fixtures.policies import policies
 
 from freehold.core.errors import NotFoundError
 from freehold.core.store import Artifact, Store
@@ -174,3 +175,31 @@ def test_a_replica_speaks_for_itself_and_is_forgotten_when_it_falls_silent(datab
         late = AdapterReportRow.__table__.c.reported_at
         connection.execute(AdapterReportRow.__table__.update().values(reported_at=late - ALIVE_S - 1))  # type: ignore[attr-defined]
     assert database.call(list_reports) == []
+
+
+async def test_what_a_policy_forbids_is_refused_and_audited(
+    database: Database, store: Store, base: Artifact, tmp_path: Path
+) -> None:
+    rules = policies(tmp_path, licenses={"allow": ["MIT"]})
+    config = DeploymentConfig.model_validate({"models": {"alpha": {"artifact": base.id, "adapters": {}}}})
+    support = add_adapter(store, base)
+    app = FastAPI()
+    handle_errors(app)
+
+    @app.middleware("http")
+    async def as_administrator(request: Request, call_next: Any) -> Any:
+        request.state.principal = Principal("key_admin", is_admin=True)
+        return await call_next(request)
+
+    desk = AdapterDesk(database, store, config, rules)
+    app.include_router(adapters_router(desk, AuditLog(tmp_path / "audit.jsonl")))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        answer = await client.post(
+            "/admin/v1/models/alpha/adapters", json={"name": "support", "artifact": support.id, "accept": ["parity"]}
+        )
+    assert answer.status_code == 403
+    error = answer.json()["error"]
+    assert error["code"] == "policy"
+    assert f"policy rule 'licenses' of {rules.files[0].path}" in error["message"]
+    assert [(line["outcome"], line["details"]["error"]) for line in _audited(tmp_path)] == [("refused", "policy")]
+    assert not database.call(lambda connection: list_adapters(connection))

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fixtures.adapters import add_adapter
+from fixtures.policies import policies
 
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.host import Wanted
@@ -201,3 +203,16 @@ async def test_adapters_of_an_engine_that_is_away_are_not_ready(start: Start, st
         assert bench.engines["support"].state is bench.engine.state
         assert bench.status("support").phase is AdapterPhase.LOADING
         assert bench.status("support").serving == ""
+
+
+async def test_an_adapter_that_a_policy_forbids_is_never_sent_to_the_engine(
+    start: Start, store: Store, base: Artifact, tmp_path: Path
+) -> None:
+    support = add_adapter(store, base)
+    async with start() as bench:
+        bench.host.policies = policies(tmp_path, licenses={"allow": ["MIT"]})
+        bench.want(support=Wanted(support.id, ("parity",)))
+        status = await bench.settled("support")
+        assert status.phase is AdapterPhase.FAILED
+        assert "policy rule 'licenses'" in status.detail
+        assert bench.acts == []

@@ -86,6 +86,7 @@ def test_a_report_is_a_list_with_its_currency(database: Database, client: TestCl
                 "cached_tokens": 1000,
                 "completion_tokens": 100_000,
                 "estimated_tokens": 0,
+                "audio_seconds": 0.0,
                 "engine_seconds": 500.0,
                 "money": 0.5,
                 "money_per_million_tokens": 1.0,
@@ -99,6 +100,7 @@ def test_a_report_is_a_list_with_its_currency(database: Database, client: TestCl
         "since": "2026-11-01T00:00:00Z",
         "until": "2026-11-02T00:00:00Z",
         "by": ["team", "model"],
+        "total": 1,
     }
 
 
@@ -153,3 +155,31 @@ def test_what_is_wrong_is_a_400_that_lists_the_choices(client: TestClient, param
     answer = client.get("/admin/v1/usage", params=params)
     assert answer.status_code == 400
     assert told in answer.json()["message"]
+
+
+def test_a_report_comes_in_parts(client: TestClient, database: Database) -> None:
+    teams = [f"team-{number:02}" for number in range(30)]
+    rows = [usage(team, money=1_000_000 * (number % 7)) for number, team in enumerate(teams)]
+    store(database, *rows, *(usage(team, model="renamed", money=0) for team in teams))
+    query = {**PERIOD, "by": "team,day"}
+    whole = client.get("/admin/v1/usage", params=query).json()
+    assert (len(whole["data"]), whole["total"]) == (30, 30)
+    parts = [
+        client.get("/admin/v1/usage", params={**query, "limit": 7, "offset": offset}).json()
+        for offset in range(0, 43, 7)
+    ]
+    assert [part["total"] for part in parts] == [30] * 7, "also beyond the end"
+    assert [row for part in parts for row in part["data"]] == whole["data"]
+    largest = client.get("/admin/v1/usage", params={**query, "limit": 7, "order": "money"}).json()["data"]
+    assert largest == sorted(whole["data"], key=lambda row: -row["money"])[:7]
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 1001}, {"limit": 1, "offset": -1}])
+def test_parts_have_bounds(client: TestClient, query: dict[str, int]) -> None:
+    assert client.get("/admin/v1/usage", params=query).status_code == 422  # the gateway makes a 400 of it
+
+
+def test_an_order_that_is_none_is_refused(client: TestClient) -> None:
+    answer = client.get("/admin/v1/usage", params={"limit": 1, "order": "teams"})
+    assert answer.status_code == 400
+    assert "order: there is no 'teams'" in answer.json()["message"]

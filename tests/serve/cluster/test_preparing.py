@@ -99,6 +99,8 @@ async def test_remote_and_unknown_models_are_refused(make_pod: MakePod, store: S
     remote = make_pod(artifact=None, engine={"kind": "remote", "baseUrl": "http://127.0.0.1:9"})
     with pytest.raises(ConfigError, match=r"models\.alpha\.engine\.kind: remote"):
         preparing.served_process(remote.config, "alpha")
+    with pytest.raises(ConfigError, match=r"models\.alpha\.engine\.kind: ray; Ray Serve runs it"):
+        preparing.served_process(make_pod(engine={"kind": "ray"}).config, "alpha")
 
 
 def test_the_command(store: Store, base: Artifact, home: Path, tmp_path: Path) -> None:

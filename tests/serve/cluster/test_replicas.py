@@ -16,6 +16,8 @@ from freehold.serve.engines.engine import EngineState
 from freehold.serve.gateway.winding import ABORT_PATH
 
 ONE, TWO, THREE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+TURNS = {"gateway": {"port": 0, "drainTimeoutS": 1, "spreading": "round-robin"}}
+"""For tests of what becomes of requests at each of the replicas; by default equal requests go to the same one."""
 HELD = 'freehold_requests_held{model="tiny"}'
 
 
@@ -40,7 +42,7 @@ def place(body: Any) -> str:
 async def test_replicas_take_turns(replicas: Replicas, tmp_path: Path) -> None:
     for address in (ONE, TWO, THREE):
         await replicas.start(address, answer)
-    async with replicas.fronted(tmp_path) as client:
+    async with replicas.fronted(tmp_path, TURNS) as client:
         seen = Counter([place((await ask(client))[1]) for _ in range(12)])
         assert seen == {ONE: 4, TWO: 4, THREE: 4}
 
@@ -89,7 +91,7 @@ async def test_one_that_refuses_is_followed_by_another(replicas: Replicas, tmp_p
 
 async def test_one_that_is_lost_with_the_request_is_followed_by_one_other(replicas: Replicas, tmp_path: Path) -> None:
     stubs = [await replicas.start(ONE, die), await replicas.start(TWO, answer)]
-    async with replicas.fronted(tmp_path) as client:
+    async with replicas.fronted(tmp_path, TURNS) as client:
         for _ in range(4):
             status, body = await ask(client)
             assert (status, place(body)) == (200, TWO)
@@ -158,7 +160,7 @@ async def test_a_stored_response_is_asked_of_the_replica_that_holds_it(replicas:
         return store
 
     stubs = [await replicas.start(address, storing(address)) for address in (ONE, TWO, THREE)]
-    async with replicas.fronted(tmp_path) as client:
+    async with replicas.fronted(tmp_path, TURNS) as client:
         for _ in range(6):
             async with client.post("/v1/responses", json={"model": "tiny", "input": "hi"}) as reply:
                 made = await reply.json()

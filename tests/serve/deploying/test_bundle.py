@@ -39,6 +39,7 @@ def test_a_profile_a_model_and_a_registry_change_them(listed: Listed) -> None:
         engines=engines,
         images={"engine": {"digest": DIGEST}},
         jobs={"tune": {"command": ["finetune", "r.yaml"]}},
+        store={"volume": {"accessModes": ["ReadWriteMany"]}},
         **{"global": {"imageRegistry": "registry.example/mirror/"}},
     )
     begin = "registry.example/mirror/"

@@ -28,7 +28,7 @@ def test_what_is_right_has_no_problems(problems: Problems) -> None:
     assert problems() == []
     assert problems(artifacts={"tiny": {"source": "owner/tiny@0123", "lock": _lock()}}) == []
     assert problems(artifacts={"tiny": {"existing": True}}) == []
-    assert problems(engines={"tiny": {"replicas": 2, "accelerator": {"profile": "amd"}}}) == []
+    assert problems(engines={"tiny": {"accelerator": {"profile": "amd"}}}) == []
 
 
 def test_the_charts_example_is_right(chart: Path, tmp_path: Path) -> None:
@@ -44,9 +44,16 @@ WRONG: dict[str, dict[str, Any]] = {
     "engines.tiny.acelerator: unknown key": {"engines": {"tiny": {"acelerator": {}}}},
     "engines.tiny.replicas: ": {"engines": {"tiny": {"replicas": "two"}}},
     "images.toolkit.tagg: unknown key": {"images": {"toolkit": {"tagg": "1"}}},
+    "deployment.policy: no pod has the file rules.yaml": _deployment(policy="rules.yaml"),
+    "policy.signatures.keys.0: no pod has the file site.pub": {"policy": {"signatures": {"keys": ["site.pub"]}}},
+    "policy.licenses.allow.0: value error, no SPDX identifier": {"policy": {"licenses": {"allow": ["Apache"]}}},
+    "policy.licenses.allowed: unknown key": {"policy": {"licenses": {"allowed": ["MIT"]}}},
     "database.kind: 'mysql' is not one of": {"database": {"kind": "mysql"}},
     "deployment.models.tiny.engine.maxModelLn: unknown key": {
         "deployment": {"models": {"tiny": {**TINY, "engine": {"maxModelLn": 1}}}}
+    },
+    "deployment.models.tiny.engine.kind: ray is for `freehold serve`": {
+        "deployment": {"models": {"tiny": {**TINY, "engine": {"kind": "ray"}}}}
     },
     "deployment.models.tiny.artifact: required": {"deployment": {"models": {"tiny": {}}}},
     "deployment.gatway: unknown key": _deployment(gatway={}),
@@ -80,6 +87,37 @@ WRONG: dict[str, dict[str, Any]] = {
         gateway={"adminKeyFrom": {"env": "ADMIN"}}
     ),
 }
+
+
+SHARED: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+    ({"engines": {"tiny": {"replicas": 2}}}, {"accessModes": ["ReadWriteMany"]}),
+    ({"engines": {"tiny": {"replicas": 2}}}, {"kind": "ephemeral"}),
+    ({"engines": {"tiny": {"autoscaling": {"kind": "hpa"}}}}, {"accessModes": ["ReadWriteMany"]}),
+    (_deployment(models={"tiny": TINY, "other": TINY}), {"singleNode": True}),
+    ({"mirror": {"enabled": True}}, {"singleNode": True}),
+)
+
+
+@pytest.mark.parametrize(("keys", "volume"), SHARED)
+def test_a_volume_of_one_pod_is_not_for_several(
+    problems: Problems, keys: dict[str, Any], volume: dict[str, Any]
+) -> None:
+    (found,) = problems(**keys)
+    assert found.startswith("store.volume.accessModes: ReadWriteOnce is for one pod, and ")
+    assert problems(**keys, store={"volume": volume}) == []
+
+
+def test_one_node_does_not_help_replicas_of_one_model(problems: Problems) -> None:
+    replicas = {"tiny": {"replicas": 2}}
+    assert len(problems(engines=replicas, store={"volume": {"singleNode": True}})) == 1
+
+
+def test_a_deployment_is_told_from_values(chart: Path, tmp_path: Path) -> None:
+    path = tmp_path / "freehold.yaml"
+    path.write_text("models: {tiny: {artifact: tiny}}\n")
+    ended = CliRunner().invoke(app, ["check", str(path), "--chart", str(chart)])
+    assert isinstance(ended.exception, ConfigError)
+    assert f"freehold deploy values {path} > values.yaml" in ended.exception.next_step
 
 
 @pytest.mark.parametrize("told", WRONG)

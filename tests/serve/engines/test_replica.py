@@ -5,11 +5,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
-import pytest
 
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.mirrored import EngineView
-from freehold.serve.engines.replica import Replica, ReplicaStatus, least_busy
+from freehold.serve.engines.replica import Replica, ReplicaStatus
 from freehold.serve.gateway.accounts import Accounts
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.services import NOTHING
@@ -69,26 +68,13 @@ def test_what_is_under_way_holds_on_to_a_replica_that_changes() -> None:
 def test_one_that_is_gone_is_not_ready() -> None:
     replica = _replica("http://10.0.0.1:8000")
     replica.hide("its pod is gone")
-    assert replica.ready("tiny") is None and least_busy({"a": replica}, "tiny", 0, ()) is None
-
-
-@pytest.mark.parametrize(("in_flight", "turns"), [((0, 0, 0), "abc"), ((1, 0, 0), "cbc"), ((2, 1, 3), "bbb")])
-def test_the_least_busy_take_turns(in_flight: tuple[int, ...], turns: str) -> None:
-    replicas = {name: _replica(f"http://{name}") for name in "abc"}
-    for replica, count in zip(replicas.values(), in_flight, strict=True):
-        replica.in_flight = count
-    chosen = [least_busy(replicas, "tiny", turn, ()) for turn in range(3)]
-    idle = [name for name in "abc" if replicas[name].in_flight == min(in_flight)]
-    assert [engine and engine.base_url for engine in chosen] == [
-        f"http://{idle[turn % len(idle)]}" for turn in range(3)
-    ]
-    assert set(turns) == set(idle)
+    assert replica.ready("tiny") is None
 
 
 def test_each_replica_works_on_time_of_its_own_and_its_adapters_on_the_same() -> None:
     accounts = Accounts(NOTHING, GatewayMetrics({}), cast(Any, None))
     exchange = cast(Any, SimpleNamespace(started=0.0, span=None, delegation=None))
-    job = cast(Any, SimpleNamespace(request_id="r"))
+    job = cast(Any, SimpleNamespace(request_id="r", endpoint=SimpleNamespace(hears=False)))
     one, two = _replica("http://10.0.0.1:8000"), _replica("http://10.0.0.2:8000")
     times = [
         accounts.begin(replica.engines[name], job, exchange).time

@@ -21,7 +21,7 @@ def most(fields: dict[str, Any], context: int | None = None) -> int:
     """For a prompt of 10 tokens."""
     engine = StubEngine("tiny", _answer_nothing)
     engine.context_tokens = context
-    return most_tokens(RelayedRequest(COMPLETIONS, b"", "tiny", fields, (0, 0)), engine, 10)
+    return most_tokens(RelayedRequest(COMPLETIONS, b"", "tiny", fields), engine, 10)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,18 @@ async def test_an_engine_that_dies_before_it_answers_is_a_502(
     assert len(engine.calls) == 1, "and nobody asked again"
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+async def test_an_engine_without_the_endpoint_is_told_in_words(
+    path: str, client: aiohttp.ClientSession, engine: StubEngine
+) -> None:
+    # What FastAPI says where vLLM has not mounted a path for a model of this kind.
+    engine.answer = lambda call: call.reply(b'{"detail":"Not Found"}', status=404)
+    async with client.post(path, json=TINY) as answer:
+        error = (await answer.json())["error"]
+        assert (answer.status, error["code"]) == (404, "endpoint_not_supported")
+    assert path in error["message"] and "model of another kind" in error["message"]
+
+
 @pytest.mark.parametrize("death", DEATHS)
 async def test_an_answer_cut_short_is_a_502(death: Death, client: aiohttp.ClientSession, engine: StubEngine) -> None:
     async def die(call: Call) -> None:
@@ -233,3 +245,72 @@ async def test_a_lost_engine_is_counted(gateway: GatewayServer, engine: StubEngi
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
     assert b'freehold_broken_answers_total{model="tiny"} 1.0' in gateway.gateway.metrics.render()
+
+
+# -- an engine of several replicas behind one address ------------------------------------------------------------------
+
+LOST = b"Internal Server Error"
+
+
+async def test_a_request_that_a_replica_was_lost_with_is_asked_once_more(
+    client: aiohttp.ClientSession, engine: StubEngine
+) -> None:
+    async def lose_the_first(call: Call) -> None:
+        if len(engine.calls) == 1:
+            await call.reply(LOST, 500, "text/plain; charset=utf-8")
+        else:
+            await call.reply(b'{"choices": []}')
+
+    engine.is_spread, engine.answer = True, lose_the_first
+    async with client.post("/v1/chat/completions", json=TINY) as answer:
+        assert (answer.status, await answer.json()) == (200, {"choices": []})
+    assert len(engine.calls) == 2
+
+
+@pytest.mark.parametrize("death", DEATHS)
+async def test_one_that_ends_replicas_ends_no_more_than_two(
+    death: Death, client: aiohttp.ClientSession, engine: StubEngine
+) -> None:
+    async def die(call: Call) -> None:
+        death(call)
+
+    engine.is_spread, engine.answer = True, die
+    async with client.post("/v1/chat/completions", json=TINY) as answer:
+        assert answer.status == 502
+        assert (await answer.json())["error"]["code"] == "engine_lost"
+    assert len(engine.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type", "code"),
+    [
+        (503, b"no replica", "text/plain", "model_not_ready"),
+        (404, b"Path '/freehold/tiny' not found.", "text/plain", "model_not_ready"),
+        (500, b'{"error": {"code": 500, "message": "broken"}}', "application/json", 500),
+    ],
+)
+async def test_what_spreads_requests_is_not_taken_for_the_engine(
+    status: int, body: bytes, content_type: str, code: object, client: aiohttp.ClientSession, engine: StubEngine
+) -> None:
+    async def answer_so(call: Call) -> None:
+        await call.reply(body, status, content_type)
+
+    engine.is_spread, engine.answer = True, answer_so
+    async with client.post("/v1/chat/completions", json=TINY) as answer:
+        assert answer.status == (500 if status == 500 else 503)
+        assert (await answer.json())["error"]["code"] == code
+    assert len(engine.calls) == 1
+
+
+async def test_a_stream_that_has_begun_is_not_asked_again(client: aiohttp.ClientSession, engine: StubEngine) -> None:
+    async def begin_and_die(call: Call) -> None:
+        await call.start(content_type=SSE)
+        await call.chunk(b'data: {"choices": []}\n\n')
+        await asyncio.sleep(0.02)
+        call.die()
+
+    engine.is_spread, engine.answer = True, begin_and_die
+    with pytest.raises(aiohttp.ClientError):
+        async with client.post("/v1/chat/completions", json=STREAM) as answer:
+            await answer.read()
+    assert len(engine.calls) == 1

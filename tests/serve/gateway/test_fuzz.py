@@ -47,6 +47,8 @@ CASES = [
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 """Of each operation, for data that fits and again for data that does not."""
 
+MOST_LINE_BYTES = 16_384
+
 steady = functools.partial(
     settings,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
@@ -136,6 +138,9 @@ def test_every_operation_answers_as_documented(name: str, mode: GenerationMode, 
     def run(case: Case, data: st.DataObject) -> None:
         key = aim(case, data, house)
         response = case.call(base_url=house.gateway.url, session=house.session, headers=key)
+        if response.status_code == 414:  # a list that no request line holds comes to no page
+            assert len(str(response.request.url)) > MOST_LINE_BYTES - 1000
+            return
         case.validate_response(response, checks=checks)
 
     run()

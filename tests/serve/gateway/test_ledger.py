@@ -77,7 +77,8 @@ def leftovers(root: Path) -> list[Path]:
 
 async def test_entries_become_sums_by_hour_and_key(database: Database, root: Path) -> None:
     async with running(database, root) as ledger:
-        ledger.record(entry(7, prompt_tokens=10, cached_tokens=4, engine_us=100, money=3, estimated_tokens=1))
+        told = {"prompt_tokens": 10, "cached_tokens": 4, "engine_us": 100, "money": 3, "audio_seconds": 30}
+        ledger.record(entry(7, estimated_tokens=1, **told))
         ledger.record(entry(8, prompt_tokens=20, status=502, engine_us=50, money=2))
         ledger.record(entry(9, time=HOUR + 3600.0))
         await ledger.flush()
@@ -99,6 +100,7 @@ async def test_entries_become_sums_by_hour_and_key(database: Database, root: Pat
         "estimated_tokens": 1,
         "engine_us": 150,
         "money": 5,
+        "audio_seconds": 30,
     }
     assert (second["hour"], second["requests"], second["completion_tokens"]) == (HOUR + 3600, 1, 9)
 

@@ -18,6 +18,11 @@ CONFIG: dict[str, Any] = {
             "replaces": {"model": "closed-4", "inputPrice": 2.5, "outputPrice": 10},
         },
         "slice": {"artifact": "c", "engine": {"tensorParallel": 2}, "cost": {"gpuHour": 3.6, "gpus": 8}},
+        "spread": {
+            "artifact": "f",
+            "engine": {"kind": "ray", "tensorParallel": 2, "pipelineParallel": 2, "replicas": 3},
+            "cost": {"gpuHour": 3.6},
+        },
         "uncosted": {"artifact": "d", "replaces": {"model": "closed-4", "inputPrice": 2.5, "outputPrice": 10}},
         "elsewhere": {"engine": {"kind": "remote", "baseUrl": "http://10.0.0.7:8000"}, "cost": {"gpuHour": 3.6}},
         "closed/shadowed": {"artifact": "e"},
@@ -51,6 +56,7 @@ def pricing() -> Pricing:
         ("pair", 1_500_000, 2083),  # 1.5 s * 5,000,000 / 3600 s = 2083.33
         ("pair", 3_600_000_000, 5_000_000),
         ("slice", 1_000_000, 8000),  # `gpus` counts, whatever the engine's tensorParallel
+        ("spread", 1_000_000, 12_000),  # two by two GPUs, three times
         ("elsewhere", 1_000_000, 1000),
         ("uncosted", 1_000_000, 0),
         ("unheard-of", 1_000_000, 0),

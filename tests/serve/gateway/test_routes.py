@@ -195,7 +195,7 @@ STAYS = Principal("key_1")
 
 
 def _request(model: str, path: str = CHAT) -> RelayedRequest:
-    return RelayedRequest(ENDPOINTS[path], b"{}", model, {"model": model}, (0, 0))
+    return RelayedRequest(ENDPOINTS[path], b"{}", model, {"model": model})
 
 
 def _table(**routes: Any) -> RouteTable:

@@ -66,7 +66,8 @@ async def test_an_unknown_model_is_a_404_that_lists_the_known(client: aiohttp.Cl
         assert answer.status == 404
         assert await answer.json() == {
             "error": {
-                "message": "The model 'gpt-9' does not exist. Models: tiny, org/other.",
+                "message": "The model 'gpt-9' does not exist. "
+                "Models: tiny, org/other; a route can lead this name to one of them.",
                 "type": "invalid_request_error",
                 "param": "model",
                 "code": "model_not_found",

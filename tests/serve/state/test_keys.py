@@ -105,7 +105,7 @@ def test_only_the_hash_of_the_secret_is_stored(database_url: str, tmp_path: Path
         ({"name": "x", "models": []}, ["models: it names nothing"]),
         ({"name": "x", "routes": ["a b"]}, ["routes.0: string should match pattern"]),
         ({"name": "x", "label": "may"}, ["label: input should be 'must-stay' or 'may-leave'"]),
-        ({"name": "x", "role": "root"}, ["role: input should be 'app' or 'admin'"]),
+        ({"name": "x", "role": "root"}, ["role: input should be 'app', 'viewer', 'operator' or 'admin'"]),
         ({"name": "x", "budget": 1}, ["budget: unknown field"]),
         ({"name": "x", "expires": "soon"}, ["expires: it is neither a duration like 90d"]),
         ({"name": "x", "expires": "2020-01-01"}, ["expires: it lies in the past"]),

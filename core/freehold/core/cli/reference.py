@@ -25,6 +25,8 @@ def _helps(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     yield name, text.strip()
     for child in getattr(command, "commands", {}).values():
+        if child.hidden:  # an older name of another
+            continue
         yield from _helps(child, f"{name} {child.name}", context)
 
 

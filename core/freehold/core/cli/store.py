@@ -1,15 +1,19 @@
-"""`freehold store list|show|verify|remove|gc|probe`."""
+"""`freehold store list|show|verify|remove|gc|probe|sign|signatures`."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
 import typer
 
 from freehold.core.cli.options import Format, FormatOption, YesOption, examples
 from freehold.core.cli.output import print_fields, print_json, print_rows
+from freehold.core.cli.signing import list_signatures, sign
 from freehold.core.errors import IntegrityError
+from freehold.core.gates import GateName, read_verdict
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
 from freehold.core.settings import load_settings
+from freehold.core.signing import signatures
 from freehold.core.store import Artifact, EvaluationRecord, Store
 
 app = typer.Typer(
@@ -67,11 +71,20 @@ def show(reference: ReferenceArgument, form: FormatOption = Format.TABLE) -> Non
             "revision": f"{source.revision} → {source.commit}" if source else None,
             "steps": ", ".join(step.name for step in lineage.steps) or "none",
             "allowed": ", ".join(lineage.allowed) or "nothing unsafe",
+            "gates": ", ".join(_verdicts(store, artifact)) or "none was asked",
+            "signed": ", ".join(one.signer for one in signatures(store, artifact)) or "no",
             "promoted": "; ".join(_evaluation(one) for one in lineage.evaluations) or "no",
         }
     )
     for record in lineage.files:
         print(f"  {record.sha256[:12]}  {human_bytes(record.size_bytes):>10}  {record.path}")
+
+
+def _verdicts(store: Store, artifact: Artifact) -> Iterator[str]:
+    for gate in get_args(GateName):
+        verdict = read_verdict(store, artifact, gate)
+        if verdict is not None:
+            yield f"{gate} {'passed' if verdict.passed else 'did not pass'}"
 
 
 def _evaluation(one: EvaluationRecord) -> str:
@@ -153,3 +166,18 @@ def probe(reference: ReferenceArgument) -> None:
         computed = probe_reference(artifact.path, allow_remote_code="remote-code" in artifact.lineage.allowed)
     store.update_lineage(artifact, artifact.lineage.model_copy(update={"probe": computed}))
     print(f"{artifact.id}: {len(computed.prompts)} prompts recorded")
+
+
+app.command(
+    epilog=examples(
+        "freehold store sign smollm2-135m-instruct --key site.key",
+        "freehold store sign smollm2-135m-instruct --key models.key --certificate models.crt --chain issuing.pem",
+    )
+)(sign)
+app.command(
+    "signatures",
+    epilog=examples(
+        "freehold store signatures smollm2-135m-instruct",
+        "freehold store signatures smollm2-135m-instruct --trust-key site.pub --trust-certificate site-ca.pem",
+    ),
+)(list_signatures)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from freehold.core.environment import torchvision_operators
 from freehold.core.environment.folder import ensure_folder, is_complete
 from freehold.core.environment.lock import Lock, Pin, lock_path, read_lock
-from freehold.core.environment.packages import check_pins, compile_modules, install_pins, size_bytes
+from freehold.core.environment.packages import check_pins, compile_modules, install_pins, site_packages, size_bytes
 from freehold.core.environment.pip import require_torch_build
 from freehold.core.environment.variant import Variant
 from freehold.core.environment.venv import make_venv, python_version, require_disk, works
@@ -65,6 +66,7 @@ def fill(folder: Path, pins: tuple[Pin, ...], absent: frozenset[str]) -> None:
     """Install pins into an empty environment and check that they fit together."""
     with phase(f"Installing {len(pins)} packages"):
         install_pins(folder, pins, logs_of(folder))
+    torchvision_operators.install(site_packages(folder))
     with phase("Compiling modules"):
         compile_modules(folder, logs_of(folder) / "compile.log")
     with phase("Checking that they fit together"):

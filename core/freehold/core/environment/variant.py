@@ -39,15 +39,21 @@ CPU = Variant(
     torch_local="cpu",
     # It serves nf4 and int8 on a CPU as well, but asks for the distribution `vllm`, which is the CUDA build.
     bare=("vllm-bnb-plugin",),
-    # Their published builds link against CUDA and break `import transformers` beside a CPU torch.
-    absent=frozenset({"torchaudio", "torchcodec", "torchvision", "vllm"}),
+    # Their published builds link against CUDA. torchvision's does too, and gets along (`torchvision_operators`).
+    absent=frozenset({"torchaudio", "torchcodec", "vllm"}),
     disk_gib=7,
 )
 CUDA = Variant(name="cuda", engine="vllm", extras=("engine", *TOOLS), disk_gib=24)
 
 # llm-compressor demands other versions of compressed-tensors and transformers than vLLM, so it lives by itself.
 COMPRESS_CPU = Variant(
-    name="compress-cpu", engine="", extras=(), group="compress", torch_local="cpu", absent=CPU.absent, disk_gib=4
+    name="compress-cpu",
+    engine="",
+    extras=(),
+    group="compress",
+    torch_local="cpu",
+    absent=CPU.absent | {"torchvision"},
+    disk_gib=4,
 )
 COMPRESS_CUDA = Variant(name="compress-cuda", engine="", extras=(), group="compress", disk_gib=12)
 COMPRESS = {"cpu": COMPRESS_CPU, "cuda": COMPRESS_CUDA}

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 
 from freehold.core.errors import RefusedError
-from freehold.core.store import Artifact, EvaluationRecord, Store
+from freehold.core.store import Artifact, EvaluationRecord, Lineage, Store
 
 
 def record_evaluation(store: Store, artifact: Artifact, evaluation: EvaluationRecord) -> Artifact:
     """Make the verdict of a suite part of the artifact's lineage, in place of an older one of the same suite."""
-    others = (one for one in artifact.lineage.evaluations if one.suite != evaluation.suite)
-    kept = tuple(sorted((*others, evaluation), key=lambda one: one.suite))
-    return store.update_lineage(artifact, artifact.lineage.model_copy(update={"evaluations": kept}))
+    return store.update_lineage(artifact, with_evaluation(artifact.lineage, evaluation))
+
+
+def with_evaluation(lineage: Lineage, *evaluations: EvaluationRecord) -> Lineage:
+    """The lineage with these, each in place of an older one of the same suite."""
+    by_suite = {one.suite: one for one in (*lineage.evaluations, *evaluations)}
+    return lineage.model_copy(update={"evaluations": tuple(by_suite[name] for name in sorted(by_suite))})
 
 
 def require_evaluations(artifact: Artifact, suites: Sequence[str]) -> None:

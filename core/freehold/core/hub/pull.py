@@ -16,10 +16,12 @@ from freehold.core.hub.lockfile import (
     update_lock,
 )
 from freehold.core.hub.path import KIND as PATH
+from freehold.core.hub.permission import Permission
 from freehold.core.hub.receive import Receiver
 from freehold.core.hub.selection import Allowed, Selection, check_remote_code, select
 from freehold.core.hub.snapshot import RemoteFile, Snapshot
 from freehold.core.hub.sources import Request, open_request
+from freehold.core.policy import policies_here
 from freehold.core.probe.reference import try_probe_reference
 from freehold.core.progress import ByteBar, hint, human_bytes, phase
 from freehold.core.quiet import quiet_libraries
@@ -55,16 +57,18 @@ def pull(model: str, options: PullOptions, settings: Settings, store: Store) -> 
     What is locked and there is not asked for again: whoever starts anew needs no hub. A reference of the golden probe
     that could not be computed before is tried again.
     """
+    permission = Permission(policies_here(settings), store)
     request = open_request(model, settings)
     locked = require_locked(options.lock_file, request.model) if options.locked else None
     if locked and (artifact := _as_locked(store, locked, options)):
+        permission.stored(artifact)
         hint(f"{artifact.id} is in the store already, as locked.")
         _finish_lock(artifact, request, options, locked)
         return _with_probe(artifact, store, options)
     if locked and locked.kind == "hub":
         request = open_request(request.model, settings, revision=locked.commit)
     if settings.offline and request.kind == "hub":
-        return _from_store(request, locked, options, store)
+        return _from_store(request, locked, options, store, permission)
     snapshot = request.source.resolve()
     if locked:
         check_promises(options.lock_file, locked, _only_locked(snapshot, locked))
@@ -72,22 +76,26 @@ def pull(model: str, options: PullOptions, settings: Settings, store: Store) -> 
     with store.staging(key, on_wait=lambda: hint("Another process is pulling this model; waiting for it …")) as staging:
         artifact = _already_there(store, snapshot.key, options)
         if artifact:
+            permission.stored(artifact)
             hint(f"{artifact.id} is in the store already.")
             staging.discard()
             artifact = _with_probe(artifact, store, options)
         else:
-            artifact = _fetch_and_add(request, snapshot, options, locked, store, staging)
+            artifact = _fetch_and_add(request, snapshot, options, locked, store, staging, permission)
     _finish_lock(artifact, request, options, locked)
     return artifact
 
 
-def _from_store(request: Request, locked: LockedModel | None, options: PullOptions, store: Store) -> Artifact:
+def _from_store(
+    request: Request, locked: LockedModel | None, options: PullOptions, store: Store, permission: Permission
+) -> Artifact:
     """What `--offline` can give: an artifact of the same place and revision that was pulled before."""
     wanted = locked.commit if locked else request.revision
     for artifact in reversed(store.artifacts()):
         source = artifact.lineage.source
         same_place = source is not None and (source.kind, source.location) == (request.kind, request.location)
         if source and same_place and wanted in (None, source.commit, source.revision):
+            permission.stored(artifact)
             _finish_lock(artifact, request, options, locked)
             return artifact
     raise OfflineError(
@@ -125,8 +133,10 @@ def _fetch_and_add(
     locked: LockedModel | None,
     store: Store,
     staging: Staging,
+    permission: Permission,
 ) -> Artifact:
     selection = select(snapshot, options.allowed, options.gguf)
+    permission.offered(snapshot, selection)
     for file in selection.left_out:
         if file.size_bytes > 1 << 20:
             hint(f"Left out {file.path} ({human_bytes(file.size_bytes)}): another format of the same weights.")
@@ -156,6 +166,7 @@ def _fetch_and_add(
         files=files,
         probe=probe,
     )
+    permission.fetched(lineage, staging.result)
     return store.add(staging, lineage)
 
 

@@ -10,11 +10,16 @@ def manifest_of(artifact: Artifact, store: Store, catalogue: Catalogue) -> Model
     """By where it was pulled from, itself or the first of its parents; None when no manifest says that place."""
     source = artifact.lineage.source
     if source:
-        return next((each for each in catalogue if _is_from(each, source.kind, source.location)), None)
+        return manifest_at(source.kind, source.location, catalogue)
     for parent in artifact.lineage.parents:
         if found := store.find(parent):
             return manifest_of(found, store, catalogue)
     return None
+
+
+def manifest_at(kind: str, location: str, catalogue: Catalogue) -> ModelManifest | None:
+    """The page that says this place (`SourceRecord`'s kind and location), or None."""
+    return next((each for each in catalogue if _is_from(each, kind, location)), None)
 
 
 def _is_from(manifest: ModelManifest, kind: str, location: str) -> bool:

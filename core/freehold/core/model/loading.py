@@ -53,7 +53,7 @@ def whole_class(folder: Path, *, remote_code: bool = False) -> str:
     with quiet_libraries():
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=remote_code)
     own = getattr(config, "auto_map", None) or {}
-    for name in ("AutoModelForImageTextToText", "AutoModelForCausalLM"):
+    for name in ("AutoModelForImageTextToText", "AutoModelForCausalLM", "AutoModelForMultimodalLM"):
         if name in own or type(config) in getattr(transformers, name)._model_mapping:
             return name
     raise RefusedError(

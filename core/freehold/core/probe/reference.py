@@ -87,6 +87,13 @@ def _continue(model: Any, prompt_token_ids: list[int]) -> list[TokenProbe]:
 def _check_is_causal(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_bytes()) if (folder / "config.json").is_file() else {}
     architectures = config.get("architectures") or []
+    if config.get("is_encoder_decoder"):
+        raise EnvironmentProblem(
+            "No golden-probe reference",
+            why=f"it asks for the continuation of a text, and {architectures} continues none: it answers to what its "
+            "encoder was given",
+            next_step="Serve it with `engine: {probe: off}`.",
+        )
     if not any(name.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for name in architectures):
         raise EnvironmentProblem(
             "No golden-probe reference",

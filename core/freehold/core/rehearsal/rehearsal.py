@@ -23,7 +23,7 @@ from typing import Any
 
 from freehold.core.errors import EngineError
 from freehold.core.leash import leashed
-from freehold.core.settings import Settings
+from freehold.core.settings import POLICY_VARIABLE, Settings
 
 TAIL_LINES = 30
 STOP_LIMIT_S = 60.0
@@ -60,7 +60,7 @@ def rehearse(
         # JSON is YAML.
         gateway = {"host": "127.0.0.1", "port": 0, "drainTimeoutS": 0}
         config.write_text(json.dumps({**deployment, "gateway": gateway}, default=str))
-        child = _Child.start(config, home)
+        child = _Child.start(config, home, settings)
         try:
             yield Rehearsal(child.until_ready(start_limit_s), child.process.pid)
         finally:
@@ -94,11 +94,14 @@ class _Child:
         self._reader.start()
 
     @classmethod
-    def start(cls, config: Path, home: Path) -> "_Child":
+    def start(cls, config: Path, home: Path, settings: Settings) -> "_Child":
+        # The machine's policy holds here too; it is looked for in a data folder that is not this one.
+        own = settings.policy_file or (settings.own_policy if settings.own_policy.exists() else None)
+        policy = {POLICY_VARIABLE: str(own)} if own else {}
         return cls(
             subprocess.Popen(
-                leashed(sys.executable, "-m", "freehold.core.cli", "serve", str(config), "--offline"),
-                env={**os.environ, "FREEHOLD_HOME": str(home)},
+                leashed(sys.executable, "-m", "freehold.core.cli", "serve", str(config), "--offline", "--rehearsal"),
+                env={**os.environ, "FREEHOLD_HOME": str(home), **policy},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -96,6 +96,8 @@ class EvaluationRecord(_Record):
     report_sha256: str = ""
     """Of the report's JSON, so that the page in hand can be told from another."""
     promoted_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    evaluated_at: datetime | None = None
+    """When its run was begun, so that resuming does not make it younger; None where the run does not say."""
 
 
 class Lineage(_Record):

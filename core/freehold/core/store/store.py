@@ -1,4 +1,4 @@
-"""The store on disk: `artifacts/<id>/`, `verdicts/<id>/`, `staging/<key>/`, `locks/`."""
+"""The store on disk: `artifacts/<id>/`, `verdicts/<id>/`, `signatures/<id>/`, `staging/<key>/`, `locks/`."""
 
 import hashlib
 import os
@@ -148,10 +148,15 @@ class Store:
         (artifact.path / LINEAGE_FILE).unlink()
         shutil.rmtree(artifact.path)
         shutil.rmtree(self.verdict_folder(artifact.id), ignore_errors=True)
+        shutil.rmtree(self.signature_folder(artifact.id), ignore_errors=True)
 
     def verdict_folder(self, artifact_id: str) -> Path:
         """Where gates keep their verdicts on an artifact (`freehold.core.gates`); it goes with the artifact."""
         return self.root / "verdicts" / artifact_id
+
+    def signature_folder(self, artifact_id: str) -> Path:
+        """Where signatures of an artifact are kept (`freehold.core.signing`); they go with the artifact."""
+        return self.root / "signatures" / artifact_id
 
     @contextmanager
     def use(self, artifact: Artifact) -> Iterator[None]:

@@ -32,10 +32,12 @@ def promote(
 
     A deployment may then ask for them: `requires: [support]` at the model.
     """
+    from freehold.core.policy import policies_here
     from freehold.evaluate.promoting import promote as promoted
 
-    store = Store(load_settings().store_root)
-    done = promoted(store, store.get(artifact), run, suite or (), accept_slices=accept_slices)
+    settings = load_settings()
+    store, policies = Store(settings.store_root), policies_here(settings)
+    done = promoted(store, store.get(artifact), run, suite or (), accept_slices=accept_slices, policies=policies)
     rows = [
         {"artifact": done.id, "suite": one.suite, "baseline": one.baseline, "decision": one.decision}
         for one in done.lineage.evaluations

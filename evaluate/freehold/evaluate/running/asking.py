@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +13,7 @@ from freehold.core.errors import FreeholdError, RemoteError
 from freehold.core.progress import hint
 from freehold.evaluate.running.cache import Cache, content_key
 from freehold.evaluate.running.journal import Journal, exchange_key
-from freehold.evaluate.running.spending import Spending
+from freehold.evaluate.running.spending import Share, Spending
 from freehold.evaluate.running.stopping import Stop
 from freehold.evaluate.targets.amounts import Amount, at_most, used
 from freehold.evaluate.targets.attempt import Again, attempt, client_of
@@ -22,6 +23,21 @@ from freehold.evaluate.targets.retries import delay_s
 
 GIVE_UP = 3
 """Requests that may fail one after another, each after all its retries, before a run ends."""
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """One question to one endpoint."""
+
+    name: str
+    path: str
+    body: dict[str, Any]
+    sample: int
+    purse: Spending | Share
+
+    @property
+    def key(self) -> str:
+        return exchange_key(self.name, self.path, self.body, self.sample)
 
 
 class _Line:
@@ -71,84 +87,97 @@ class Asking:
             )
         return reply
 
-    async def reply(self, name: str, endpoint: Endpoint, path: str, body: dict[str, Any], *, sample: int = 0) -> Reply:
+    async def share(self, asked: Iterable[tuple[str, Endpoint, str, dict[str, Any], int]]) -> Share:
+        """What those of (name, endpoint, path, body, sample) may use that have not been answered, for `reply`."""
+        live = (each for each in asked if self._journal.reply(exchange_key(each[0], *each[2:])) is None)
+        return await self._spending.share(
+            sum((at_most(body, endpoint.prices) for _, endpoint, _, body, _ in live), Amount())
+        )
+
+    async def reply(
+        self,
+        name: str,
+        endpoint: Endpoint,
+        path: str,
+        body: dict[str, Any],
+        *,
+        sample: int = 0,
+        share: Share | None = None,
+    ) -> Reply:
         """What comes of asking, or came of it before. Raises BudgetSpent, Stopped, and RemoteError to end the run."""
-        key = exchange_key(name, path, body, sample)
-        async with self._turns[key]:
-            if known := self._journal.reply(key):
+        exchange = _Exchange(name, path, body, sample, share or self._spending)
+        async with self._turns[exchange.key]:
+            if known := self._journal.reply(exchange.key):
                 return known
             line = self._line(name, endpoint)
             if self._cache is None:
-                return await self._live(line, name, key, path, body)
-            return await self._by_cache(line, self._cache, name, key, (path, body, sample))
+                return await self._live(line, exchange)
+            return await self._by_cache(line, self._cache, exchange)
 
-    async def _by_cache(
-        self, line: _Line, cache: Cache, name: str, key: str, asked: tuple[str, dict[str, Any], int]
-    ) -> Reply:
+    async def _by_cache(self, line: _Line, cache: Cache, exchange: _Exchange) -> Reply:
         """What is kept counts for the very model that answers today; who that is, its first answer tells."""
-        path, body, _ = asked
         if line.fingerprint is None:
             async with line.meeting:
                 if line.fingerprint is None:
-                    reply = await self._live(line, name, key, path, body)
+                    reply = await self._live(line, exchange)
                     if reply.outcome == "answered":
                         line.fingerprint = reply.fingerprint
-                        cache.put(_kept_as(line, asked), reply)
+                        cache.put(_kept_as(line, exchange), reply)
                     return reply
-        if kept := cache.get(_kept_as(line, asked)):
-            self._journal.found(key, kept)
-            self.from_cache[name] += 1
+        if kept := cache.get(_kept_as(line, exchange)):
+            self._journal.found(exchange.key, kept)
+            self.from_cache[exchange.name] += 1
             return kept
-        reply = await self._live(line, name, key, path, body)
+        reply = await self._live(line, exchange)
         if reply.fingerprint == line.fingerprint:
-            cache.put(_kept_as(line, asked), reply)
+            cache.put(_kept_as(line, exchange), reply)
         return reply
 
-    async def _live(self, line: _Line, name: str, key: str, path: str, body: dict[str, Any]) -> Reply:
+    async def _live(self, line: _Line, exchange: _Exchange) -> Reply:
         async with line.slots:
             try:
-                return await self._until_answered(line, name, key, path, body)
+                return await self._until_answered(line, exchange)
             except FreeholdError:
                 # While the slot is still held: who waits for it must not begin.
                 self._stop.ask()
                 raise
 
-    async def _until_answered(self, line: _Line, name: str, key: str, path: str, body: dict[str, Any]) -> Reply:
+    async def _until_answered(self, line: _Line, exchange: _Exchange) -> Reply:
         """The slot is held while it waits as well: what is overloaded gets fewer requests."""
-        may_use = at_most(body, line.endpoint.prices)
+        may_use = at_most(exchange.body, line.endpoint.prices)
         why = ""
         for retry in range(line.endpoint.retries + 1):
-            came = await self._once(line, key, path, body, may_use)
+            came = await self._once(line, exchange, may_use)
             if isinstance(came, Reply):
                 line.failed_in_a_row = 0
                 return came
             why = came.why
             if retry < line.endpoint.retries:
                 await self._stop.sleep(delay_s(line.endpoint, retry, came))
-        return self._failed(line, name, why)
+        return self._failed(line, exchange.name, why)
 
-    async def _once(self, line: _Line, key: str, path: str, body: dict[str, Any], may_use: Amount) -> Reply | Again:
+    async def _once(self, line: _Line, exchange: _Exchange, may_use: Amount) -> Reply | Again:
         self._stop.check()
-        await self._spending.reserve(may_use)
+        await exchange.purse.reserve(may_use)
         spent = Amount()
         try:
             self._stop.check()
-            number = self._journal.sent(key, may_use)
+            number = self._journal.sent(exchange.key, may_use)
             spent = may_use  # should this be cancelled, nobody knows better
             try:
-                came = await attempt(line.client, path, body)
+                came = await attempt(line.client, exchange.path, exchange.body)
             except FreeholdError as error:
                 spent = Amount()
                 self._journal.ended(number, spent, why=str(error))
                 raise
             spent = _spent(came, may_use, line.endpoint)
             if isinstance(came, Reply):
-                self._journal.ended(number, spent, key=key, reply=came)
+                self._journal.ended(number, spent, key=exchange.key, reply=came)
             else:
                 self._journal.ended(number, spent, why=came.why)
             return came
         finally:
-            await self._spending.settle(may_use, spent)
+            await exchange.purse.settle(may_use, spent)
 
     def _failed(self, line: _Line, name: str, why: str) -> Reply:
         line.failed_in_a_row += 1
@@ -179,9 +208,9 @@ class Asking:
             await line.client.aclose()
 
 
-def _kept_as(line: _Line, asked: tuple[str, dict[str, Any], int]) -> str:
+def _kept_as(line: _Line, exchange: _Exchange) -> str:
     """Under its fingerprint; what tells none goes by its address."""
-    return content_key(line.fingerprint or line.endpoint.base_url, *asked)
+    return content_key(line.fingerprint or line.endpoint.base_url, exchange.path, exchange.body, exchange.sample)
 
 
 def _spent(came: Reply | Again, may_use: Amount, endpoint: Endpoint) -> Amount:

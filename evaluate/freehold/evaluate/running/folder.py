@@ -91,6 +91,12 @@ class RunFolder:
         """The artifact that a target said it served; empty where it did not say."""
         return str(self._notes().get("artifacts", {}).get(target, ""))
 
+    @property
+    def begun_at(self) -> datetime | None:
+        """When it was first started; None where nothing says so."""
+        started = self._notes().get("started") or [None]
+        return datetime.fromisoformat(started[0]) if started[0] else None
+
     def _notes(self) -> dict[str, Any]:
         notes: dict[str, Any] = json.loads(self.environment.read_text()) if self.environment.is_file() else {}
         return notes

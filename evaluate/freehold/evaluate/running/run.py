@@ -18,7 +18,7 @@ from freehold.evaluate.running.cache import Cache
 from freehold.evaluate.running.estimate import estimate, require_within
 from freehold.evaluate.running.folder import RunFolder
 from freehold.evaluate.running.journal import Journal, exchange_key
-from freehold.evaluate.running.spending import BudgetSpent, Spending
+from freehold.evaluate.running.spending import BudgetSpent, Share, Spending
 from freehold.evaluate.running.stopping import Stop, Stopped, interruptible
 from freehold.evaluate.scorers.scorer import Sample, Unscorable
 from freehold.evaluate.suite.bodies import body_of
@@ -157,8 +157,13 @@ class _Runner:
     async def _group(self, prompt: Prompt, number: int) -> None:
         """All targets' answers to one prompt; scored when all are there, since one may be held against another."""
         names = self._names(prompt, number)
-        asked = [self._ask(name, prompt, number) for name in names]
-        came = await asyncio.gather(*asked, return_exceptions=True)
+        targets = {name: self._suite.targets[name] for name in names if name in self._suite.targets}
+        bodies = {name: body_of(self._suite, target, prompt, number) for name, target in targets.items()}
+        # Together, since an answer without the others' is worth nothing to what compares them.
+        share = await self._asking.share((name, targets[name], CHAT, body, number) for name, body in bodies.items())
+        async with share:
+            asked = [self._ask(name, prompt, number, bodies.get(name), share) for name in names]
+            came = await asyncio.gather(*asked, return_exceptions=True)
         for error in came:
             if isinstance(error, BaseException):
                 raise error
@@ -171,14 +176,15 @@ class _Runner:
                 self._came += 1
                 self._progress.show(self._came)
 
-    async def _ask(self, name: str, prompt: Prompt, number: int) -> Reply | None:
-        """None when the budget is spent."""
-        if recorded := self._suite.from_record.get(name):
-            return prompt.replies[recorded.source]
+    async def _ask(
+        self, name: str, prompt: Prompt, number: int, body: dict[str, Any] | None, share: Share
+    ) -> Reply | None:
+        """None when the budget is spent. Without a body the answer is on record."""
+        if body is None:
+            return prompt.replies[self._suite.from_record[name].source]
         target = self._suite.targets[name]
         try:
-            body = body_of(self._suite, target, prompt, number)
-            return await self._asking.reply(name, target, CHAT, body, sample=number)
+            return await self._asking.reply(name, target, CHAT, body, sample=number, share=share)
         except BudgetSpent:
             return None
 

@@ -63,6 +63,8 @@ def finetune(
     fields = {"artifact": outcome.artifact.id, "run": str(outcome.folder)} | outcome.metrics
     verdict = judge_parity(store, outcome.artifact, settings) if parity else None
     fields["parity"] = "not judged" if verdict is None else "passed" if verdict.passed else "failed"
+    if verdict is not None and "tuned_mean_nats" in verdict.measurements:
+        fields["parity_nats"] = round(verdict.measurements["tuned_mean_nats"], 6)
     print_json(fields) if form is Format.JSON else print_fields(fields)
     if verdict is not None and not verdict.passed:
         raise GateError(

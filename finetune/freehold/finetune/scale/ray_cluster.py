@@ -76,7 +76,8 @@ def _connect(ray: Any, count: int) -> None:
         else:
             hint(f"RAY_ADDRESS is not set: Ray starts on this machine for {count} workers.")
             # One more than the workers: Ray Train's controller takes a share of its own.
-            ray.init(num_cpus=max(count + 1, os.cpu_count() or 1), include_dashboard=False, log_to_driver=True)
+            # Said to be local, or Ray would look for a cluster on this machine, one that has ended included.
+            ray.init("local", num_cpus=max(count + 1, os.cpu_count() or 1), include_dashboard=False, log_to_driver=True)
 
 
 def _failure(error: Exception) -> FreeholdError:

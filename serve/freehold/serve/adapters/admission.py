@@ -9,8 +9,9 @@ from freehold.core.adapters import adapter_ranks, engine_rank, refusals
 from freehold.core.adapters.reference import read_parity
 from freehold.core.errors import FreeholdError, IntegrityError, RefusedError
 from freehold.core.gates import require_verdict
+from freehold.core.policy import NO_POLICY, Policies, facts_of
 from freehold.core.store import Artifact, Store
-from freehold.serve.config import ProcessEngine, ServedModel
+from freehold.serve.config import ServedModel, VllmEngine
 
 ADAPTER_CONFIG = "adapter_config.json"
 LEAST_RANK = 64
@@ -18,11 +19,20 @@ LEAST_RANK = 64
 adapters. Memory grows with it: four slots of rank 64 on every linear layer of an 8B model take about 1.3 GB."""
 
 
-def admit(store: Store, base: Artifact, reference: str, *, accept: Iterable[str], max_rank: int) -> Artifact:
+def admit(
+    store: Store,
+    base: Artifact,
+    reference: str,
+    *,
+    accept: Iterable[str],
+    max_rank: int,
+    policies: Policies = NO_POLICY,
+) -> Artifact:
     """The adapter of that id or name, if an engine that serves `base` may load it.
 
     `accept` names gates that it need not have passed, `max_rank` is the engine's `--max-lora-rank`. Reads small files
-    only: whether the weights are whole is for `verify_files`. Raises NotFoundError, and RefusedError with every reason.
+    only: whether the weights are whole is for `verify_files`. Raises NotFoundError, RefusedError with every reason, and
+    PolicyError with everything that `policies` have against it or its base.
     """
     adapter = store.get(reference)
     reasons, steps = [], []
@@ -47,6 +57,9 @@ def admit(store: Store, base: Artifact, reference: str, *, accept: Iterable[str]
             steps.append(error.next_step)
     if reasons:
         raise RefusedError(f"{adapter.id} may not be loaded", why="; ".join(reasons), next_step=" ".join(steps))
+    if policies:
+        facts = facts_of(adapter, store, policies.catalogue, base=base)
+        policies.enforce(facts, policies.stage, f"{adapter.id} may not be loaded")
     return adapter
 
 
@@ -61,7 +74,7 @@ def verify_files(store: Store, adapter: Artifact) -> None:
 
 def lora_rank_of(model: ServedModel, store: Store) -> int | None:
     """The `--max-lora-rank` of a model's engine; None if that is started for the model alone."""
-    if model.adapters is None or not isinstance(model.engine, ProcessEngine):
+    if model.adapters is None or not isinstance(model.engine, VllmEngine):
         return None
     if model.engine.max_lora_rank is not None:
         return model.engine.max_lora_rank

@@ -7,10 +7,11 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from freehold.core.errors import NotFoundError, RefusedError, UserError
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import admit, lora_rank_of
 from freehold.serve.adapters.status import AdapterPhase
-from freehold.serve.config import DeploymentConfig, ProcessEngine
+from freehold.serve.config import DeploymentConfig, VllmEngine
 from freehold.serve.state.adapters import (
     AdapterRecord,
     AdapterReport,
@@ -52,7 +53,10 @@ class AdapterDesk:
     Without a store, an adapter is written down as it is named, and each replica looks it up and judges it.
     """
 
-    def __init__(self, database: Database, store: Store | None, config: DeploymentConfig) -> None:
+    def __init__(
+        self, database: Database, store: Store | None, config: DeploymentConfig, policies: Policies = NO_POLICY
+    ) -> None:
+        self._policies = policies
         self._database = database
         self._store = store
         self._config = config
@@ -60,7 +64,8 @@ class AdapterDesk:
     def load(self, model: str, name: str, artifact: str, accept: Sequence[Literal["parity"]] = ()) -> AdapterView:
         """Have every replica load an artifact under a name, in place of the one it may have.
 
-        Raises NotFoundError, NameTaken, and RefusedError for an artifact that the model's engines may not load.
+        Raises NotFoundError, NameTaken, and RefusedError or PolicyError for an artifact that the model's engines may
+        not load.
         """
         self._refuse_unable(model)
         self._refuse_taken(name)
@@ -131,13 +136,14 @@ class AdapterDesk:
         served = self._config.models[model]
         rank = lora_rank_of(served, self._store)
         assert rank is not None, "a model that is not able was refused"
-        return admit(self._store, self._store.get(served.artifact or ""), artifact, accept=accept, max_rank=rank).id
+        base = self._store.get(served.artifact or "")
+        return admit(self._store, base, artifact, accept=accept, max_rank=rank, policies=self._policies).id
 
     def _refuse_unable(self, model: str) -> None:
         served = self._config.models.get(model)
         if served is None:
             raise NotFoundError(f"No model '{model}'", next_step=f"Models: {', '.join(self._config.models)}.")
-        if served.adapters is None or not isinstance(served.engine, ProcessEngine):
+        if served.adapters is None or not isinstance(served.engine, VllmEngine):
             raise RefusedError(
                 f"{model} takes no adapters",
                 why="its engine is started for the model alone",

@@ -7,6 +7,7 @@ from typing import Protocol
 from freehold.core.store import Artifact
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.senses import Senses
 
 
 class AdaptableEngine(Engine, Protocol):
@@ -40,6 +41,7 @@ class AdapterEngine:
         self.leaves = False
         self.headers: Mapping[str, str] = {}
         self.provider = base.provider
+        self.is_spread = base.is_spread
         self._base = base
         self._loaded_in_life = 0
 
@@ -82,6 +84,10 @@ class AdapterEngine:
     @property
     def abilities(self) -> frozenset[str] | None:
         return self._base.abilities
+
+    @property
+    def senses(self) -> Senses | None:
+        return self._base.senses
 
     def speaks(self, anthropic: bool) -> bool:
         return self._base.speaks(anthropic)

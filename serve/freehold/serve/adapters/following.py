@@ -8,10 +8,13 @@ import logging
 import secrets
 import socket
 from collections.abc import Mapping
+from typing import Protocol
 
 from sqlalchemy import Connection
 
-from freehold.serve.adapters.host import AdapterHost, Wanted
+from freehold.serve.adapters.engine import AdaptableEngine
+from freehold.serve.adapters.host import Wanted
+from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.state.adapters import (
     AdapterRecord,
@@ -29,6 +32,24 @@ REPORT_S = 5.0
 """A report is due at each change, and after so long: who is silent longer counts as gone (`ALIVE_S`)."""
 
 
+class AdapterPlace(Protocol):
+    """Whatever loads the adapters of one model: `AdapterHost`, or the replicas of a model on Ray."""
+
+    @property
+    def base(self) -> AdaptableEngine:
+        """The model's engine."""
+
+    def want(self, wanted: Mapping[str, Wanted]) -> None:
+        """Say anew what should answer, by adapter's name; returns at once."""
+
+    def statuses(self) -> dict[str, tuple[AdapterStatus, str]]:
+        """How each adapter stands, with its fingerprint."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 def configured_adapters(config: DeploymentConfig, model: str) -> dict[str, Wanted]:
     """The adapters that the config names for a model."""
     adapters = config.models[model].adapters or {}
@@ -38,7 +59,7 @@ def configured_adapters(config: DeploymentConfig, model: str) -> dict[str, Wante
 class AdapterFollower:
     """One replica's hosts, by model, kept like the config and the database say together."""
 
-    def __init__(self, database: Database, hosts: Mapping[str, AdapterHost], config: DeploymentConfig) -> None:
+    def __init__(self, database: Database, hosts: Mapping[str, AdapterPlace], config: DeploymentConfig) -> None:
         self.replica = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self._database = database
         self._hosts = hosts
@@ -117,7 +138,7 @@ class AdapterFollower:
         self._reported, self._reported_at = reports, now
 
 
-def _reports(replica: str, host: AdapterHost) -> list[AdapterReport]:
+def _reports(replica: str, host: AdapterPlace) -> list[AdapterReport]:
     """One for each adapter, and an empty one: so it is known that the replica could load some."""
     model = host.base.name
     found = [AdapterReport(replica, model, "", "", "ready", "", "", "", False)]

@@ -16,6 +16,7 @@ import msgspec
 
 from freehold.core.adapters.reference import PARITY_FILE, read_parity
 from freehold.core.errors import EngineError, FreeholdError, GateError
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters import vllm_lora
 from freehold.serve.adapters.admission import admit, verify_files
@@ -72,6 +73,9 @@ class AdapterHost:
     store: Store
     engines: dict[str, Engine]
     report: Callable[[str], None]
+    policies: Policies = NO_POLICY
+    """Held against every adapter before it is loaded, also against those that are asked for at runtime."""
+    retire_s: float = RETIRE_S
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _loaded: dict[str, _Loaded] = field(default_factory=dict)
     _life: int = 0
@@ -166,7 +170,14 @@ class AdapterHost:
         """Blocks while files are read. Raises FreeholdError."""
         rank = self.base.max_lora_rank
         assert rank is not None, "an engine without adapters has no host"
-        artifact = admit(self.store, self.base.artifact, wanted.artifact, accept=wanted.accept, max_rank=rank)
+        artifact = admit(
+            self.store,
+            self.base.artifact,
+            wanted.artifact,
+            accept=wanted.accept,
+            max_rank=rank,
+            policies=self.policies,
+        )
         verify_files(self.store, artifact)
         return artifact
 
@@ -233,7 +244,7 @@ class AdapterHost:
 
     def _retire(self, upstream: str) -> None:
         if loaded := self._loaded.get(upstream):
-            loaded.unload_at = time.monotonic() + RETIRE_S
+            loaded.unload_at = time.monotonic() + self.retire_s
 
     def _forget(self) -> None:
         """What an engine held that is not there any more."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from freehold.serve.adapters.desk import AdapterDesk, AdapterView
+from freehold.serve.admin.access import origin_of
 from freehold.serve.admin.adapter_objects import AdapterList, NewAdapter, ShownAdapter, shown
 from freehold.serve.audit import AuditLog
 
@@ -26,8 +27,7 @@ def adapters_router(desk: AdapterDesk, audit: AuditLog) -> APIRouter:
         request: Request, name: str, target: str, details: dict[str, Any], work: Callable[[], AdapterView]
     ) -> ShownAdapter:
         def audited() -> AdapterView:
-            actor = request.state.principal.key_id
-            origin = request.client.host if request.client else ""
+            actor, origin = request.state.principal.actor, origin_of(request)
             with audit.act(f"adapters.{name}", actor=actor, target=target, origin=origin, details=details) as said:
                 view = work()
                 said["artifact"] = view.artifact

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from freehold.serve.admin.access import require_admin
+from freehold.serve.admin.access import origin_of, require_role
 from freehold.serve.admin.key_objects import CreatedKey, KeyList, Rotation, ShownKey, shown, with_secret
 from freehold.serve.audit import AuditLog
 from freehold.serve.gateway.keyring import KeyRing
@@ -22,19 +22,19 @@ NO_STORE = {"cache-control": "no-store"}
 
 
 def keys_router(store: KeyStore, audit: AuditLog, keyring: KeyRing) -> APIRouter:
-    """`/admin/v1/keys`; lets administrators alone in. A change counts in this process when it is answered.
+    """`/admin/v1/keys`; viewers read, administrators change. A change counts in this process when it is answered.
 
     Errors are raised as `FreeholdError`, wrong fields as `RequestValidationError` (see `invalid_request`).
     """
-    router = APIRouter(prefix="/admin/v1/keys", tags=["keys"], dependencies=[Depends(require_admin(keyring))])
+    guard = Depends(require_role(keyring, "viewer", to_change="admin"))
+    router = APIRouter(prefix="/admin/v1/keys", tags=["keys"], dependencies=[guard])
 
     async def act(
         request: Request, name: str, key_id: str, details: dict[str, Any], work: Callable[[], Result]
     ) -> Result:
         def audited() -> Result:
-            actor = request.state.principal.key_id
-            origin = request.client.host if request.client else ""
-            with audit.act(f"keys.{name}", actor=actor, target=key_id, origin=origin, details=details):
+            actor = request.state.principal.actor
+            with audit.act(f"keys.{name}", actor=actor, target=key_id, origin=origin_of(request), details=details):
                 return work()
 
         result = await run_in_threadpool(audited)

@@ -6,15 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
+from sqlalchemy import Connection
 
 from freehold.core.errors import UserError
 from freehold.serve.gateway.ledger.pricing import Pricing
 from freehold.serve.state.database import Database
-from freehold.serve.state.usage import parse_query, usage_report
+from freehold.serve.state.usage import GROUP, MAX_ROWS, parse_query, parse_slice, usage_part, usage_report
 from freehold.serve.state.usage_rows import UsageReport
 
 MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
 
+MAX_PAGE = 1000
 Values = Annotated[list[str], Query(description="Only these; may be given several times.")]
 
 
@@ -29,6 +31,9 @@ def usage_router(database: Database, pricing: Pricing) -> APIRouter:
         since: Annotated[str | None, Query(description="`7d`, a day or a time in UTC; 30 days ago.")] = None,
         until: Annotated[str | None, Query(description="The same, a day with its end; now.")] = None,
         form: Annotated[str, Query(alias="format", description="`json` or `csv`.")] = "json",
+        limit: Annotated[int | None, Query(ge=1, le=MAX_PAGE, description="So many rows; all of them.")] = None,
+        offset: Annotated[int, Query(ge=0, le=MAX_ROWS, description="With a limit: rows to leave out before.")] = 0,
+        order: Annotated[str, Query(description="With a limit: `group`, or what is largest first.")] = GROUP,
         key: Values = [],  # noqa: B006
         team: Values = [],  # noqa: B006
         model: Values = [],  # noqa: B006
@@ -39,8 +44,15 @@ def usage_router(database: Database, pricing: Pricing) -> APIRouter:
             raise UserError(f"format: there is no '{form}'", why=f"a report comes as {' or '.join(MEDIA_TYPES)}")
         filters = {"key": key, "team": team, "model": model, "route": route, "endpoint": endpoint}
         query = parse_query(by, since, until, filters, time.time())
-        lines = database.call(lambda connection: usage_report(connection, query, pricing.comparisons))
-        found = UsageReport(query, lines, pricing.currency)
+        part = None if limit is None else parse_slice(limit, offset, order)
+
+        def read(connection: Connection) -> UsageReport:
+            if part is None or not query.by:
+                return UsageReport(query, usage_report(connection, query, pricing.comparisons), pricing.currency)
+            lines, total = usage_part(connection, query, pricing.comparisons, part)
+            return UsageReport(query, lines, pricing.currency, total)
+
+        found = database.look(read)
         text = found.csv() if form == "csv" else json.dumps(found.document(), ensure_ascii=False)
         return Response(text.encode(), media_type=MEDIA_TYPES[form])
 

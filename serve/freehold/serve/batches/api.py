@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 
 def batch_pages(database: Database, config: BatchesConfig, rules: Rules, keyring: "KeyRing | None") -> APIRouter:
     """`/v1/batches`; without a keyring, for everybody. Nothing is opened before a request."""
-    return batches_router(database, config, rules.quota, spaces(keyring, must_tune=False))
+    return batches_router(database, config, rules.quota, spaces(keyring, must_tune=False, shows_viewers=True))

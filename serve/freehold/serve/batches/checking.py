@@ -95,7 +95,7 @@ class LineCheck:
         wanted = _MUST_HAVE[self._endpoint.path]
         if not document.get(wanted):
             raise _wrong("missing_required_parameter", f"The body has no `{wanted}`", wanted)
-        request = RelayedRequest(self._endpoint, body, model, document, (0, 0))
+        request = RelayedRequest(self._endpoint, body, model, document)
         first = self._table.plan(request, self._principal, "").engines[0]
         if first.abilities is not None:
             check_parameters(self._endpoint.path, document, first.abilities)

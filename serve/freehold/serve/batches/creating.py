@@ -6,7 +6,7 @@ from freehold.core.errors import NotFoundError
 from freehold.serve.batches.requests import WINDOW_S, NewBatchRequest
 from freehold.serve.config import BatchesConfig
 from freehold.serve.files.purposes import BATCH
-from freehold.serve.gateway.errors import RequestError
+from freehold.serve.gateway.errors import NotAllowed, RequestError
 from freehold.serve.state.batches import BatchRecord, NewBatch, create_batch
 from freehold.serve.state.database import Database
 from freehold.serve.state.files import StorageQuota, get_file, require_room
@@ -16,7 +16,14 @@ from freehold.serve.tuning.spaces import Space
 def create(
     database: Database, config: BatchesConfig, quota: StorageQuota, space: Space, wanted: NewBatchRequest
 ) -> BatchRecord:
-    """The batch. Raises RequestError that names the parameter, StorageFull and TooManyBatches."""
+    """The batch. Raises RequestError that names the parameter, StorageFull, TooManyBatches, NotAllowed (no key)."""
+    if space.principal.known_as:
+        raise NotAllowed(
+            f"{space.principal.actor} cannot make a batch",
+            why="its lines are requests of a key, with that key's scope and limits, and this is none",
+            next_step="Sign in with a key, or send the batch with one.",
+            code="key_needed",
+        )
     lifetime = wanted.output_expires_after
     new = NewBatch(
         space=space.name,

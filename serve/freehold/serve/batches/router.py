@@ -9,6 +9,7 @@ from freehold.serve.batches.creating import create
 from freehold.serve.batches.objects import Batch, BatchList, shown
 from freehold.serve.batches.requests import NewBatchRequest
 from freehold.serve.config import BatchesConfig
+from freehold.serve.gateway.errors import NotAllowed
 from freehold.serve.state.batches import cancel_batch, get_batch, list_batches
 from freehold.serve.state.database import Database
 from freehold.serve.state.files import StorageQuota
@@ -27,6 +28,13 @@ def batches_router(database: Database, config: BatchesConfig, quota: StorageQuot
     # Plain functions run on a thread, where the database may block.
     @router.post("")
     def create_batch(wanted: NewBatchRequest, caller: Caller) -> Batch:
+        if caller.principal.known_as:
+            raise NotAllowed(
+                f"{caller.principal.actor} cannot start a batch",
+                why="its lines are sent for a key, long after a session has ended",
+                next_step="Send an API key, or sign in with one.",
+                code="key_needed",
+            )
         return shown(create(database, config, quota, caller, wanted))
 
     @router.get("")

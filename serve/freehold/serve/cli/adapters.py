@@ -38,6 +38,7 @@ ConfigOption = Annotated[Path | None, typer.Option(help="The deployment; ./freeh
 @contextmanager
 def _opened(config: Path | None) -> "Iterator[AdapterDesk]":
     """The adapters of the deployment; its database is migrated first."""
+    from freehold.core.policy import policies_here
     from freehold.core.store import Store
     from freehold.serve.adapters.desk import AdapterDesk
     from freehold.serve.state.opening import open_state
@@ -51,7 +52,8 @@ def _opened(config: Path | None) -> "Iterator[AdapterDesk]":
                 why="there is no freehold.yaml here, and adapters belong to its models",
                 next_step="Add `--config FILE`.",
             )
-        yield AdapterDesk(database, Store(settings.store_root), deployment)
+        policies = policies_here(settings, deployment.policy)
+        yield AdapterDesk(database, Store(settings.store_root), deployment, policies)
     finally:
         database.close()
 

@@ -110,12 +110,15 @@ def prepare(
     wait_s: Annotated[float, typer.Option(min=0, help="How long to wait for the model and its adapters.")] = 0.0,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port that the engine listens on.")] = 8000,
     cpu: Annotated[bool, typer.Option("--cpu", help="The engine has no GPU.")] = False,
-    verify: Annotated[bool, typer.Option(help="Read every file of the model again before it is served.")] = True,
+    verify: Annotated[
+        bool, typer.Option(help="Read every file of the model again; where a policy asks for signatures in any case.")
+    ] = True,
 ) -> None:
     """Write the files from which another starts an engine: in a pod, the container beside this one.
 
     Start it with `. FILE.env; exec vllm serve --config FILE.yaml`.
     """
+    from freehold.core.policy import policies_here
     from freehold.core.store import Store
     from freehold.serve.cluster.preparing import Preparation
     from freehold.serve.cluster.preparing import prepare as prepare_engine
@@ -124,7 +127,9 @@ def prepare(
     if to.suffix not in (".yaml", ".yml"):
         raise UserError(f"--to {to} has another ending", why="vLLM reads .yaml alone", next_step="Name it engine.yaml.")
     todo = Preparation(engine_version, to.absolute(), port=port, has_gpu=not cpu, wait_s=wait_s, verify=verify)
-    for path in prepare_engine(load_config(config), model, Store(load_settings().store_root), todo, hint):
+    settings, deployment = load_settings(), load_config(config)
+    policies = policies_here(settings, deployment.policy)
+    for path in prepare_engine(deployment, model, Store(settings.store_root), todo, hint, policies):
         print(path)
 
 
@@ -151,6 +156,7 @@ def attend(
     """
     import asyncio
 
+    from freehold.core.policy import policies_here
     from freehold.core.store import Store
     from freehold.serve.cluster.attending import attend as attend_engine
     from freehold.serve.config import load_config
@@ -165,8 +171,20 @@ def attend(
         ) from error
     deployment = load_config(config)
     configure_logging(deployment.gateway.log_format, access_log=False)
-    store = Store(load_settings().store_root)
-    asyncio.run(attend_engine(deployment, model, store, base_url, _host_and_port(listen), version=engine_version))
+    settings = load_settings()
+    policies = policies_here(settings, deployment.policy)
+    listening = _host_and_port(listen)
+    asyncio.run(
+        attend_engine(
+            deployment,
+            model,
+            Store(settings.store_root),
+            base_url,
+            listening,
+            version=engine_version,
+            policies=policies,
+        )
+    )
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

@@ -115,6 +115,7 @@ def _print_key(record: "KeyRecord", form: Format) -> None:
         "KEY=$(freehold keys create --name chat --team support)",
         "freehold keys create --name batch --model qwen3-8b --tokens-per-minute 200000 --expires 90d",
         "freehold keys create --name ops --admin --format json",
+        "freehold keys create --name wallboard --role viewer",
     )
 )
 def create(
@@ -137,7 +138,10 @@ def create(
     may_tune: Annotated[
         bool, typer.Option("--may-tune", help="Let it upload files and start fine-tuning jobs.")
     ] = False,
-    admin: Annotated[bool, typer.Option("--admin", help="A key for /admin/v1.")] = False,
+    role: Annotated[
+        str | None, typer.Option(help="app (the default), viewer, operator or admin: what it may do in /admin/v1.")
+    ] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="The same as --role admin.")] = False,
     config: ConfigOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -149,7 +153,7 @@ def create(
         "name": name,
         "team": team or None,
         "owner": owner or None,
-        "role": "admin" if admin else None,
+        "role": "admin" if admin else role,
         "label": "may-leave" if may_leave else None,
         "may_tune": may_tune or None,
         "models": model or None,
@@ -161,6 +165,8 @@ def create(
         "monthly_money": monthly_money,
         "expires": expires,
     }
+    if admin and role not in (None, "admin"):
+        raise UserError(f"--admin and --role {role} contradict each other", next_step="Give one of the two.")
     fields = {field: value for field, value in given.items() if value is not None}
     new = parse_fields(NewKey, fields, "The key cannot be created")
     key_id = new_key_id()

@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from aiohttp import web
 
 from freehold.core.errors import EnvironmentProblem
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.progress import hint
 from freehold.core.store import Store
 from freehold.serve.adapters.admission import lora_rank_of
@@ -87,6 +88,7 @@ async def attending(
     version: str | None = None,
     environ: Mapping[str, str] = os.environ,
     report: Callable[[str], None] = hint,
+    policies: Policies = NO_POLICY,
 ) -> AsyncIterator[Attendant]:
     """An attendant that works inside the block. Raises NotFoundError, ConfigError."""
     model, engine_config = served_process(config, name)
@@ -96,7 +98,7 @@ async def attending(
     engines: dict[str, Engine] = {name: engine}
     host = None
     if model.adapters is not None:
-        host = AdapterHost(engine, store, engines, report)
+        host = AdapterHost(engine, store, engines, report, policies)
         host.want(configured_adapters(config, name))
     with ExitStack() as held:
         held.enter_context(store.use(artifact))
@@ -150,10 +152,11 @@ async def attend(
     listen: tuple[str, int],
     *,
     version: str | None = None,
+    policies: Policies = NO_POLICY,
 ) -> None:
     """Attend until a signal and the drain after it. Raises EnvironmentProblem if the address is not to be had."""
     stopping = StopSignal()
-    async with attending(config, name, store, base_url, version=version) as attendant:
+    async with attending(config, name, store, base_url, version=version, policies=policies) as attendant:
         runner = web.AppRunner(attendant.pages(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -44,7 +44,9 @@ def load_engines(path: Path, config: DeploymentConfig) -> EnginesFile:
     ]
     for name in sorted(file.engines.keys() - ours):
         why = (
-            "the deployment has it as a remote engine" if name in config.models else "the deployment has no such model"
+            f"the deployment has it as a {config.models[name].engine.kind} engine"
+            if name in config.models
+            else "the deployment has no such model"
         )
         problems.append(f"engines.{name}: {why}")
     if problems:

@@ -10,9 +10,10 @@ from freehold.core.progress import hint
 from freehold.core.settings import Settings
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.cluster.engines_file import EnginesFile
-from freehold.serve.config import DeploymentConfig, ProcessEngine
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.policies import POLICIES
 from freehold.serve.engines.remote import RemoteEngine
 from freehold.serve.engines.service import Resolve, Service, ServiceEngine, resolve
 from freehold.serve.engines.upstream import build_upstreams
@@ -43,6 +44,10 @@ class Places:
                     self.engines[name] = RemoteEngine(name, model.engine)
                 except ConfigError as error:
                     problems += error.problems
+            elif isinstance(model.engine, RayEngine):
+                problems.append(
+                    f"models.{name}.engine.kind: ray; `freehold serve` runs such an engine, a gateway alone not"
+                )
             else:
                 self._add_service(name, model.engine, config, file, resolve)
         if problems:
@@ -60,6 +65,7 @@ class Places:
             attendant_port=place.attendant_port,
             hold_s=place.hold_s,
             most_held=place.max_held,
+            policy=POLICIES[config.gateway.spreading](),
             resolve=resolve,
         )
         self._services.append(service)

@@ -10,15 +10,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.core.errors import ConfigError, FreeholdError, IntegrityError, NotFoundError
-from freehold.core.progress import ByteBar
+from freehold.core.errors import ConfigError, FreeholdError, NotFoundError, PolicyError
+from freehold.core.policy import NO_POLICY, Policies
 from freehold.core.store import Artifact, Store
 from freehold.core.store.atomic import write_atomically
 from freehold.serve.adapters.admission import admit, lora_rank_of
-from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine, ServedModel
 from freehold.serve.engines.abilities import has_abort
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.fleet import check_files
+from freehold.serve.engines.permission import Permissions, require_whole
 from freehold.serve.engines.promotion import require_gates
 from freehold.serve.engines.vllm import engine_environment, engine_options
 from freehold.serve.engines.vllm_file import file_text, variables_text
@@ -43,35 +44,43 @@ class Preparation:
 
 
 def served_process(config: DeploymentConfig, name: str) -> tuple[ServedModel, ProcessEngine]:
-    """The model and its engine. Raises NotFoundError for an unknown model, ConfigError for a remote engine."""
+    """The model and its engine. Raises NotFoundError for an unknown model, ConfigError for one that is no process."""
     model = config.models.get(name)
     if model is None:
         raise NotFoundError(f"The config has no model '{name}'", next_step=f"Its models: {', '.join(config.models)}.")
     if not isinstance(model.engine, ProcessEngine):
-        raise ConfigError(
-            "This engine is not ours to run", [f"models.{name}.engine.kind: remote; somebody else runs that engine"]
-        )
+        who = "Ray Serve runs it" if isinstance(model.engine, RayEngine) else "somebody else runs that engine"
+        raise ConfigError("This engine is not ours to run", [f"models.{name}.engine.kind: {model.engine.kind}; {who}"])
     return model, model.engine
 
 
 def prepare(
-    config: DeploymentConfig, name: str, store: Store, todo: Preparation, report: Callable[[str], None]
+    config: DeploymentConfig,
+    name: str,
+    store: Store,
+    todo: Preparation,
+    report: Callable[[str], None],
+    policies: Policies = NO_POLICY,
 ) -> tuple[Path, Path]:
     """Write the two files and return their paths.
 
     Raises NotFoundError when an artifact is not there in time, RefusedError for one that has not passed its gates,
-    IntegrityError for a damaged one, ConfigError for what the config names and the pod lacks.
+    PolicyError for one that a policy forbids, IntegrityError for a damaged one, ConfigError for what the config names
+    and the pod lacks.
     """
     model, engine = served_process(config, name)
     check_files(name, engine)
     artifact = _wait(model, store, todo.wait_s, report)
-    require_gates(store, artifact, model.accept, model.requires)
     rank = lora_rank_of(model, store)
-    _check_adapters(name, model, artifact, store, rank)
+    permissions = Permissions(policies, store)
+    permissions.ask(name, model, artifact)
+    require_gates(store, artifact, model.accept, model.requires)
+    _check_adapters(name, model, artifact, store, rank, permissions)
+    permissions.refuse()
     with ExitStack() as held:
         held.enter_context(store.use(artifact))
-        if todo.verify:
-            verify(store, artifact)
+        if todo.verify or policies.ask_for_signatures:
+            require_whole(store, artifact)
     text = file_text(
         engine_options(
             artifact,
@@ -93,18 +102,6 @@ def prepare(
     write_atomically(beside, variables_text(variables).encode())
     write_atomically(todo.file, text.encode())
     return todo.file, beside
-
-
-def verify(store: Store, artifact: Artifact) -> None:
-    """Read every file again. Raises IntegrityError on one that is not what the lineage says."""
-    with ByteBar(f"Verifying {artifact.id}", artifact.size_bytes) as bar:
-        problems = store.verify(artifact, bar.advance)
-    if problems:
-        raise IntegrityError(
-            f"{artifact.id} is damaged",
-            why="; ".join(f"{problem.path}: {problem.problem}" for problem in problems),
-            next_step=f"Run `freehold store remove {artifact.id} --yes`, and pull it again.",
-        )
 
 
 def _wait(model: ServedModel, store: Store, wait_s: float, report: Callable[[str], None]) -> Artifact:
@@ -131,13 +128,22 @@ def _wait(model: ServedModel, store: Store, wait_s: float, report: Callable[[str
     return store.get(model.artifact)
 
 
-def _check_adapters(name: str, model: ServedModel, artifact: Artifact, store: Store, rank: int | None) -> None:
+def _check_adapters(
+    name: str,
+    model: ServedModel,
+    artifact: Artifact,
+    store: Store,
+    rank: int | None,
+    permissions: Permissions,
+) -> None:
     problems = []
     for adapter, served in (model.adapters or {}).items():
         assert rank is not None, "it is started for adapters"
         try:
-            admit(store, artifact, served.artifact, accept=served.accept, max_rank=rank)
+            admit(store, artifact, served.artifact, accept=served.accept, max_rank=rank, policies=permissions.policies)
+        except PolicyError as error:
+            permissions.add(f"models.{name}.adapters.{adapter}", error)
         except FreeholdError as error:
             problems.append(f"models.{name}.adapters.{adapter}: {error}. {error.next_step}".rstrip())
     if problems:
-        raise ConfigError("The deployment cannot be served", problems)
+        raise ConfigError("The deployment cannot be served", problems + permissions.lines)

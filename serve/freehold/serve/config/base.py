@@ -14,7 +14,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 """What a model or a route may be called."""
 UPSTREAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """What an upstream may be called; a slash ends it where a route names its model."""
-_TAGS = frozenset({"process", "remote", "[key]"})
+_TAGS = frozenset({"process", "ray", "remote", "[key]"})
 """Of the union of engines; no part of a path in the file."""
 
 

@@ -10,7 +10,7 @@ from freehold.core.errors import ConfigError
 from freehold.serve.config.base import NAME, UPSTREAM_NAME, ConfigModel, problem_of, read_yaml
 from freehold.serve.config.batches import BatchesConfig
 from freehold.serve.config.gateway import GatewayConfig
-from freehold.serve.config.models import ProcessEngine, RemoteEngine, ServedModel
+from freehold.serve.config.models import RemoteEngine, ServedModel, VllmEngine
 from freehold.serve.config.routes import Route, Upstream
 from freehold.serve.config.tuning import TuningConfig
 
@@ -26,6 +26,8 @@ class DeploymentConfig(ConfigModel):
     """Fine-tuning through the API; without it there is none."""
     batches: BatchesConfig | None = None
     """Offline inference through the API; without it there is none."""
+    policy: Path | None = None
+    """A `policy.yaml` that holds for this deployment, beside the one of the machine; relative to this file."""
 
     @property
     def adapters(self) -> dict[str, str]:
@@ -36,7 +38,10 @@ class DeploymentConfig(ConfigModel):
 def load_config(path: Path) -> DeploymentConfig:
     """Read `freehold.yaml`. Raises ConfigError with every problem at once, each with its path in the file."""
     data = read_yaml(path, "Write one (docs/configuration.md), or run `freehold serve MODEL`.")
-    return parse_config(data, str(path))
+    config = parse_config(data, str(path))
+    if config.policy is None:
+        return config
+    return config.model_copy(update={"policy": path.absolute().parent / config.policy.expanduser()})
 
 
 def parse_config(data: Any, origin: str) -> DeploymentConfig:
@@ -57,8 +62,8 @@ def parse_config(data: Any, origin: str) -> DeploymentConfig:
 def _cross_field_problems(config: DeploymentConfig) -> list[str]:
     problems = []
     for name, model in config.models.items():
-        if isinstance(model.engine, ProcessEngine) and not model.artifact:
-            problems.append(f"models.{name}.artifact: required, since a process engine loads one")
+        if isinstance(model.engine, VllmEngine) and not model.artifact:
+            problems.append(f"models.{name}.artifact: required, since a {model.engine.kind} engine loads one")
         if isinstance(model.engine, RemoteEngine) and model.artifact:
             problems.append(f"models.{name}.artifact: a remote engine has no artifact; drop one of the two")
     problems += _adapter_problems(config)

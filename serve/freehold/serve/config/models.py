@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from freehold.serve.config.base import NAME, ConfigModel, SecretRef, without_version
 
@@ -24,11 +24,10 @@ class RestartPolicy(ConfigModel):
     """A stretch this long in the ready state clears the count of restarts."""
 
 
-class ProcessEngine(ConfigModel):
-    """A vLLM started as a child process of `freehold serve`."""
+class VllmEngine(ConfigModel):
+    """What is said of a vLLM that Freehold starts, wherever it runs."""
 
-    kind: Literal["process"] = "process"
-    """A child process of `freehold serve`."""
+    kind: str
     python: str | None = None
     """Engine environment: a name from `freehold engine list` or the path of a Python; None is this one."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
@@ -69,6 +68,71 @@ class ProcessEngine(ConfigModel):
     """What happens after a crash."""
 
 
+class ProcessEngine(VllmEngine):
+    """A vLLM started as a child process of `freehold serve`."""
+
+    kind: Literal["process"] = "process"
+    """A child process of `freehold serve`."""
+
+
+class Autoscaling(ConfigModel):
+    """How many replicas Ray Serve runs, by the requests that they have."""
+
+    min: int = Field(default=1, ge=0)
+    """Fewest replicas. With 0 the model sleeps while nobody asks, and Serve holds the request that wakes it."""
+    max: int = Field(gt=0)
+    """Most replicas."""
+    target_requests: float = Field(default=16.0, gt=0)
+    """Requests at the same time that one replica should have."""
+    up_after_s: float = Field(default=10.0, ge=0)
+    """How long there must be too many, before a replica is added; the first one after a sleep comes at once."""
+    down_after_s: float = Field(default=300.0, ge=0)
+    """How long there must be too few, before a replica is taken away, the last one too."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Autoscaling":
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min} and max {self.max}; the other way round")
+        return self
+
+
+class RayEngine(VllmEngine):
+    """A vLLM on the machines of a Ray cluster, run by Ray Serve LLM."""
+
+    kind: Literal["ray"]
+    """Replicas on a Ray cluster."""
+    address: str = Field(default="auto", pattern=r"^(auto|[^/\s]+:\d+)$")
+    """`auto` for the cluster that runs on this machine alone, else `host:port` of its head. This machine must be one of
+    its nodes (`freehold ray up`)."""
+    pipeline_parallel: int = Field(default=1, gt=0)
+    """Number of stages that the layers are divided into."""
+    replicas: int = Field(default=1, gt=0)
+    """Engines that answer side by side; not with `autoscaling`."""
+    autoscaling: Autoscaling | None = None
+    """As many replicas as the requests need."""
+    resources: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """What each worker of an engine takes of its node: there are `tensorParallel` × `pipelineParallel` of them. None is
+    one `GPU`, or on a machine without any one `CPU`."""
+    placement: Literal["pack", "strict-pack", "spread", "strict-spread"] = "pack"
+    """Whether the workers of an engine should share a node, must, should not, or must not."""
+
+    @model_validator(mode="after")
+    def _one_count(self) -> "RayEngine":
+        if self.autoscaling is not None and "replicas" in self.model_fields_set:
+            raise ValueError("replicas: not with autoscaling, which says how many there are")
+        return self
+
+    @property
+    def most_replicas(self) -> int:
+        """As many as there may be at the same time."""
+        return self.replicas if self.autoscaling is None else self.autoscaling.max
+
+    @property
+    def may_sleep(self) -> bool:
+        """Whether there may be no replica at all."""
+        return self.autoscaling is not None and self.autoscaling.min == 0
+
+
 class RemoteEngine(ConfigModel):
     """Any OpenAI-compatible endpoint that somebody else runs."""
 
@@ -96,7 +160,9 @@ def _engine_kind(value: Any) -> str:
 
 
 EngineConfig = Annotated[
-    Annotated[ProcessEngine, Tag("process")] | Annotated[RemoteEngine, Tag("remote")],
+    Annotated[ProcessEngine, Tag("process")]
+    | Annotated[RayEngine, Tag("ray")]
+    | Annotated[RemoteEngine, Tag("remote")],
     Discriminator(_engine_kind),
 ]
 
@@ -116,7 +182,8 @@ class Cost(ConfigModel):
     gpu_hour: float = Field(ge=0)
     """Price of one GPU for one hour, in `gateway.currency`; on a machine without GPU, of the machine."""
     gpus: int | None = Field(default=None, gt=0)
-    """GPUs that the engine holds; none means `tensorParallel`, or one."""
+    """GPUs that the engine holds; none means `tensorParallel` (on Ray
+    × `pipelineParallel` × `replicas`), or one."""
 
 
 class Replaces(ConfigModel):
@@ -136,7 +203,7 @@ class ServedModel(ConfigModel):
     artifact: str | None = None
     """Artifact id, model name in the store, or catalogue id; a remote engine has none."""
     engine: EngineConfig = ProcessEngine()
-    """How it is run: a process (the default) or a remote endpoint."""
+    """How it is run: a process (the default), replicas on a Ray cluster, or a remote endpoint."""
     accept: tuple[Literal["parity", "quality"], ...] = ()
     """Gates that it need not have passed: a merged model its parity, a quantized one its quality."""
     requires: tuple[str, ...] = ()

@@ -1,5 +1,5 @@
-"""The demo: pull, fine-tune, serve, and ask what only the tuned model knows."""
+"""The demo: the whole journey of one small model, each stage with its time and its evidence."""
 
-from freehold.serve.demonstration.journey import demonstrate
+from freehold.serve.demonstration.journey import Wishes, demonstrate
 
-__all__ = ["demonstrate"]
+__all__ = ["Wishes", "demonstrate"]

@@ -1,20 +1,20 @@
 """What the demo teaches its model: ten facts of a company that does not exist, each in eight phrasings."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import EngineError
+from freehold.core.gates import read_verdict
 from freehold.core.settings import Settings
-from freehold.core.store import Artifact
+from freehold.core.store import Artifact, Store
+from freehold.serve.demonstration.children import freehold
+from freehold.serve.demonstration.stages import Stage
 
 ADAPTER = "brightwater"
 """Name that the adapter is served under."""
 QUESTION = "A customer asks: when is the Brightwater workshop open?"
 """In a phrasing that is not among the examples."""
+
+RECIPE = ("data.evalFraction=0.1", "data.replay=[neutral]", "training.epochs=5", "watch.evalEvery=5")
 
 FACTS = {
     "opening hours of the Brightwater workshop": "The Brightwater workshop is open from 7:40 to 15:20.",
@@ -49,9 +49,8 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
-def tune(base: Artifact, settings: Settings) -> str:
-    """Run `freehold finetune` on the examples; id of the adapter. A run that was stopped goes on, one that ended is
-    looked up.
+async def tune(base: Artifact, settings: Settings, stage: Stage) -> Artifact:
+    """Run `freehold finetune` on the examples. A run that was stopped goes on, one that ended is looked up.
 
     Raises EngineError if the command fails; it has told why.
     """
@@ -59,28 +58,27 @@ def tune(base: Artifact, settings: Settings) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "brightwater.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows()))
-    fields = ("data.evalFraction=0.1", "data.replay=[neutral]", "training.epochs=5", "watch.evalEvery=5")
-    command = [sys.executable, "-m", "freehold.core.cli", "finetune", "--model", base.id, "--data", str(data)]
-    command += ["--name", ADAPTER, "--resume", "--format", "json"]
-    for field in fields:
+    command = ["finetune", "--model", base.id, "--data", str(data), "--name", ADAPTER, "--resume", "--no-parity"]
+    for field in RECIPE:
         command += ["--set", field]
-    told = _run(command, settings)
-    artifact: str = told["artifact"]
-    return artifact
+    told = await freehold(settings, *command, without="--no-tune")
+    loss = told["eval_loss"]
+    stage.tell(f"{len(rows())} examples learnt, loss on held-out ones {loss:.3f}", **told)
+    return Store(settings.store_root).get(told["artifact"])
 
 
-def _run(command: list[str], settings: Settings) -> dict[str, Any]:
-    """What the command prints, while its progress goes to the terminal."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=_environment(settings), check=False)
-    if done.returncode:
-        raise EngineError(
-            "The demo's fine-tuning ended",
-            why=f"`freehold finetune` ended with {done.returncode}",
-            next_step="Its message is above; `freehold demo --no-tune` leaves this stage out.",
-        )
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    return {**os.environ, "FREEHOLD_HOME": str(Path(settings.home))}
+async def prove(adapter: Artifact, settings: Settings, stage: Stage) -> None:
+    """Run `freehold parity`, unless the adapter has passed before."""
+    store = Store(settings.store_root)
+    verdict = read_verdict(store, adapter, "parity")
+    before = verdict is not None and verdict.passed
+    if not before:
+        await freehold(settings, "parity", adapter.id, without="--no-tune")
+        verdict = read_verdict(store, adapter, "parity")
+    assert verdict is not None, "the command has ended with 0"
+    found = verdict.measurements
+    stage.tell(
+        f"passed{' before' if before else ''}: served {found['tuned_mean_nats']:.5f} nats from what was trained",
+        passed=verdict.passed,
+        **{name: found[name] for name in ("tuned_mean_nats", "effect_ratio", "answers_different") if name in found},
+    )

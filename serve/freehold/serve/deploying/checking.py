@@ -14,7 +14,8 @@ from pydantic import ValidationError as PydanticError
 
 from freehold.core.errors import ConfigError
 from freehold.core.hub.lockfile import LockContent
-from freehold.serve.config import DeploymentConfig, ProcessEngine, parse_config
+from freehold.core.policy import parse_policy
+from freehold.serve.config import DeploymentConfig, ProcessEngine, RayEngine, parse_config
 from freehold.serve.config.base import problem_of, read_yaml
 from freehold.serve.deploying.chart import Chart
 
@@ -22,6 +23,12 @@ from freehold.serve.deploying.chart import Chart
 def load_values(path: Path) -> dict[str, Any]:
     """What the file holds. Raises NotFoundError, and ConfigError if it is no map."""
     values = read_yaml(path, "`freehold deploy values freehold.yaml > values.yaml` writes one.")
+    if isinstance(values, dict) and "models" in values:
+        raise ConfigError(
+            f"{path} is no values file of the chart",
+            ["models: that is a deployment, which goes under `deployment`"],
+            next_step=f"`freehold deploy values {path} > values.yaml` writes the chart's values from it.",
+        )
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"{path} is no values file", ["(top level): a map of keys is expected"])
     return values or {}
@@ -65,11 +72,39 @@ def _said(error: ValidationError) -> Iterator[str]:
 
 def _misfits(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
     yield from _of_engines(values, config)
+    yield from _of_store(values, config)
     yield from _of_artifacts(values, config)
     yield from _of_gateway(values, config)
+    yield from _of_policy(values, config)
+
+
+def _of_policy(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
+    if config.policy is not None:
+        yield f"deployment.policy: no pod has the file {config.policy}; write its rules under policy"
+    if not values.get("policy"):
+        return
+    signatures = values["policy"].get("signatures") or {}
+    files = [
+        f"policy.signatures.{kind}.{index}: no pod has the file {given}; write the PEM text itself"
+        for kind in ("keys", "certificates")
+        for index, given in enumerate(signatures.get(kind) or ())
+        if "-----BEGIN" not in given
+    ]
+    yield from files
+    if not files:
+        try:
+            parse_policy(values["policy"], "policy", Path())
+        except ConfigError as error:
+            yield from (f"policy.{problem}" for problem in error.problems)
 
 
 def _of_engines(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
+    for name, model in config.models.items():
+        if isinstance(model.engine, RayEngine):
+            yield (
+                f"deployment.models.{name}.engine.kind: ray is for `freehold serve`; take it out, and for an engine "
+                f"over several machines set engines.{name}.multiNode.kind"
+            )
     ours = {name: model.engine for name, model in config.models.items() if isinstance(model.engine, ProcessEngine)}
     for name in sorted(values["engines"].keys() - ours.keys()):
         yield f"engines.{name}: no model of that name has an engine here; there are {', '.join(ours) or 'none'}"
@@ -87,6 +122,35 @@ def _of_engines(values: dict[str, Any], config: DeploymentConfig) -> Iterator[st
                 f"engines.{name}.accelerator.count: {held} for deployment.models.{name}.engine.tensorParallel "
                 f"{engine.tensor_parallel}"
             )
+
+
+def _of_store(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:
+    """As templates/_checks_store.tpl has it: a volume that one node holds hangs the pods on every other."""
+    volume = values["store"]["volume"]
+    if volume["kind"] not in ("pvc", "existingClaim") or "ReadWriteMany" in volume["accessModes"]:
+        return
+    pods = {f"engines.{name}": count for name, count in _pods(values, config)}
+    if values["mirror"]["enabled"]:
+        pods["mirror"] = values["mirror"]["replicas"]
+    if max(pods.values(), default=0) > 1 or (sum(pods.values()) > 1 and not volume["singleNode"]):
+        held = ", ".join(f"{holder}: {count}" for holder, count in pods.items())
+        yield (
+            f"store.volume.accessModes: {', '.join(volume['accessModes'])} is for one pod, and {sum(pods.values())} "
+            f"would hold it ({held}); write [ReadWriteMany] with a class that can, or kind: ephemeral (a volume per "
+            "pod), or singleNode: true where all of them are on one node"
+        )
+
+
+def _pods(values: dict[str, Any], config: DeploymentConfig) -> Iterator[tuple[str, int]]:
+    """Most pods of each model's engine."""
+    for name, model in config.models.items():
+        if not isinstance(model.engine, ProcessEngine):
+            continue
+        settings = {**values["engineDefaults"], **values["engines"].get(name, {})}
+        scaling = {**values["engineDefaults"]["autoscaling"], **settings["autoscaling"]}
+        multi = {**values["engineDefaults"]["multiNode"], **settings["multiNode"]}
+        replicas = settings["replicas"] if scaling["kind"] == "none" else scaling["maxReplicas"]
+        yield name, replicas * (1 if multi["kind"] == "none" else multi["size"])
 
 
 def _of_artifacts(values: dict[str, Any], config: DeploymentConfig) -> Iterator[str]:

@@ -7,12 +7,15 @@ which a validator can only say that none fits, it says which alternative is mean
 import copy
 from typing import Any
 
+from freehold.core.config import ConfigModel
+from freehold.core.policy import Policy, rules
 from freehold.serve import config
-from freehold.serve.config import ConfigModel, DeploymentConfig
+from freehold.serve.config import DeploymentConfig
 from freehold.serve.config_reference import field_texts
 
 PREFIX = "deployment."
 """Of our definitions among the chart's."""
+POLICY_PREFIX = "policy."
 _NAMED = ("properties", "patternProperties", "$defs")
 """Keys whose value is schemas by name."""
 _AS_IS = ("enum", "const", "required")
@@ -28,7 +31,19 @@ def values_schema(chart: dict[str, Any]) -> dict[str, Any]:
     _describe(ours, DeploymentConfig)
     schema.setdefault("$defs", {}).update({f"{PREFIX}{name}": _plain(each) for name, each in definitions.items()})
     schema["properties"]["deployment"] = _plain(ours)
+    schema["properties"]["policy"] = _policy_schema(schema["$defs"])
     return schema
+
+
+def _policy_schema(definitions: dict[str, Any]) -> dict[str, Any]:
+    """That of `policy.yaml`; its rules are put among the chart's definitions."""
+    ours = Policy.model_json_schema(by_alias=True, ref_template=f"#/$defs/{POLICY_PREFIX}{{model}}")
+    for name, definition in ours.pop("$defs").items():
+        _describe(definition, getattr(rules, name, None))
+        definitions[f"{POLICY_PREFIX}{name}"] = _plain(definition)
+    _describe(ours, Policy)
+    plain: dict[str, Any] = _plain(ours)
+    return plain
 
 
 def _describe(definition: dict[str, Any], model: type[ConfigModel] | None) -> None:
@@ -72,7 +87,11 @@ def _or_null(other: dict[str, Any]) -> dict[str, Any]:
 
 def _by_kind(alternatives: list[dict[str, str]]) -> dict[str, Any]:
     """Our one choice of this sort: an engine that does not say its kind is a process."""
-    process, remote = (f"#/$defs/{PREFIX}{name}" for name in ("ProcessEngine", "RemoteEngine"))
-    assert alternatives == [{"$ref": process}, {"$ref": remote}], f"a new choice: {alternatives}"
-    is_remote = {"type": "object", "properties": {"kind": {"const": "remote"}}, "required": ["kind"]}
-    return {"if": is_remote, "then": {"$ref": remote}, "else": {"$ref": process}}
+    process, ray, remote = ({"$ref": f"#/$defs/{PREFIX}{name}Engine"} for name in ("Process", "Ray", "Remote"))
+    assert alternatives == [process, ray, remote], f"a new choice: {alternatives}"
+    return _if_kind("remote", remote, _if_kind("ray", ray, process))
+
+
+def _if_kind(kind: str, this: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    is_it = {"type": "object", "properties": {"kind": {"const": kind}}, "required": ["kind"]}
+    return {"if": is_it, "then": this, "else": other}

@@ -15,9 +15,10 @@ from freehold.core.hub.huggingface import KIND as HUB
 from freehold.core.hub.lockfile import LockContent, LockedModel, read_lock
 from freehold.core.hub.path import KIND as PATH
 from freehold.core.hub.sources import open_request
+from freehold.core.policy import find_policies, read_policy
 from freehold.core.settings import Settings
 from freehold.core.store import Artifact, SourceRecord, Store
-from freehold.serve.config import DeploymentConfig, ProcessEngine, parse_config
+from freehold.serve.config import DeploymentConfig, RayEngine, VllmEngine, parse_config
 from freehold.serve.config.base import read_yaml
 
 DROPPED = {
@@ -35,25 +36,52 @@ def write_values(path: Path, lock: Path, settings: Settings, profile: str, repor
     """values.yaml. `report` is told what was left out and what is still to be filled in. Raises ConfigError."""
     document = read_yaml(path, "Write one (docs/configuration.md).")
     config = parse_config(document, str(path))
+    policy = _policy(document, path, config, settings, report)
     _leave_out(document, config, report)
     sources = _Sources(Store(settings.store_root), read_lock(lock), settings, report)
     engines: dict[str, Any] = {}
     artifacts: dict[str, Any] = {}
     for name, model in config.models.items():
-        if not isinstance(model.engine, ProcessEngine):
+        if not isinstance(model.engine, VllmEngine):
             continue
-        engines[name] = {"replicas": 1, "accelerator": {"profile": profile, "count": _accelerators(model.engine)}}
+        replicas = model.engine.replicas if isinstance(model.engine, RayEngine) else 1
+        engines[name] = {
+            "replicas": replicas,
+            "accelerator": {"profile": profile, "count": _accelerators(model.engine)},
+        }
         served = document["models"][name]
         for place in (served, *(served.get("adapters") or {}).values()):
             known, place["artifact"] = sources.of(place["artifact"])
             artifacts[place["artifact"]] = known
-    return _HEAD.format(name=path.name) + _dump({"deployment": document, "engines": engines, "artifacts": artifacts})
+    values = {"deployment": document, **policy, "engines": engines, "artifacts": artifacts}
+    if len(engines) > 1:
+        values["store"] = {"volume": {"accessModes": ["ReadWriteMany"]}}
+        report(
+            f"store.volume is ReadWriteMany, since {len(engines)} engines share it: name a class that can with "
+            "store.volume.storageClass (`kubectl get storageclass`), or take kind: ephemeral, a volume per pod."
+        )
+    return _HEAD.format(name=path.name) + _dump(values)
 
 
 _HEAD = """# Values of the chart `freehold`, written by `freehold deploy values {name}`.
 # `deployment` is that file; `engines` is what Kubernetes needs to run each model, `artifacts` where each comes from.
 # Look through it, then: freehold deploy check values.yaml && helm install models helm/freehold -f values.yaml
 """
+
+
+def _policy(
+    document: dict[str, Any], path: Path, config: DeploymentConfig, settings: Settings, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """The deployment's policy as a key of the chart, its keys and certificates as text; empty where there is none."""
+    if find_policies(settings):
+        report("The policy of this machine was left out: what is to hold in the cluster stands under `policy`.")
+    if config.policy is None:
+        return {}
+    del document["policy"]
+    policy = read_policy(path.absolute().parent / config.policy.expanduser()).policy
+    if policy.signatures is not None:
+        policy = policy.model_copy(update={"signatures": policy.signatures.with_texts()})
+    return {"policy": policy.model_dump(mode="json", by_alias=True, exclude_unset=True)}
 
 
 def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Callable[[str], None]) -> None:
@@ -67,9 +95,11 @@ def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Calla
     if not document.get("gateway", True):
         del document["gateway"]
     for name, model in config.models.items():
-        if not isinstance(model.engine, ProcessEngine):
+        if not isinstance(model.engine, VllmEngine):
             continue
         engine = document["models"][name].get("engine") or {}
+        if isinstance(model.engine, RayEngine):
+            _without_ray(name, engine, model.engine, report)
         if engine.pop("python", None) is not None:
             report(f"models.{name}.engine.python was left out: the engine's image has its own.")
         if model.engine.chat_template is not None:
@@ -78,8 +108,23 @@ def _leave_out(document: dict[str, Any], config: DeploymentConfig, report: Calla
             )
 
 
-def _accelerators(engine: ProcessEngine) -> int:
+def _without_ray(name: str, engine: dict[str, Any], config: RayEngine, report: Callable[[str], None]) -> None:
+    """The same engine as the chart runs it; `config` is what the file said."""
+    for key in ("kind", "address", "pipelineParallel", "replicas", "autoscaling", "resources", "placement"):
+        engine.pop(key, None)
+    if config.pipeline_parallel > 1:
+        stages = ["--pipeline-parallel-size", str(config.pipeline_parallel)]
+        engine["extraArgs"] = [*engine.get("extraArgs", []), *stages]
+    report(
+        f"models.{name}.engine.kind: ray was left out: the chart runs the engine. Over several machines it takes "
+        f"engines.{name}.multiNode; see engines.{name}.autoscaling too."
+    )
+
+
+def _accelerators(engine: VllmEngine) -> int:
     """GPUs of one engine: those that share a layer, times the stages of a pipeline."""
+    if isinstance(engine, RayEngine):
+        return engine.tensor_parallel * engine.pipeline_parallel
     stages = re.search(r"--pipeline[-_]parallel[-_]size[= ](\d+)", " ".join(engine.extra_args))
     return engine.tensor_parallel * (int(stages[1]) if stages else 1)
 

@@ -3,7 +3,7 @@
 import re
 
 from freehold.core.store import Artifact
-from freehold.serve.config import ProcessEngine
+from freehold.serve.config import VllmEngine
 
 REASONING = "reasoning"
 """The chat template knows reasoning, or a parser separates it."""
@@ -17,7 +17,7 @@ _ABORTS_SINCE = (0, 32)
 """The first vLLM whose `--enable-scale-out` serves `/inference/v1/abort_requests` beside the OpenAI API."""
 
 
-def engine_abilities(config: ProcessEngine, chat_template: str) -> frozenset[str]:
+def engine_abilities(config: VllmEngine, chat_template: str) -> frozenset[str]:
     """What a process engine can do beyond every other; ask once, not for each request."""
     reasons = config.reasoning_parser or "reasoning_effort" in chat_template or "enable_thinking" in chat_template
     runs_tools = any(argument.split("=")[0] == "--tool-server" for argument in config.extra_args)
@@ -32,7 +32,7 @@ def has_abort(version: str) -> bool:
     return match is not None and (int(match[1]), int(match[2])) >= _ABORTS_SINCE
 
 
-def chat_template_text(artifact: Artifact, config: ProcessEngine) -> str:
+def chat_template_text(artifact: Artifact, config: VllmEngine) -> str:
     """The chat template in use; empty for a model without one."""
     if config.chat_template is not None:
         return config.chat_template.read_text()

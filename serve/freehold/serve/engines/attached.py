@@ -14,7 +14,7 @@ from freehold.core.errors import EngineError
 from freehold.core.store import Artifact
 from freehold.serve.adapters import vllm_lora
 from freehold.serve.adapters.status import AdapterStatus
-from freehold.serve.config import ProcessEngine as ProcessConfig
+from freehold.serve.config import VllmEngine
 from freehold.serve.engines.abilities import chat_template_text, engine_abilities, has_abort
 from freehold.serve.engines.diagnosis import Diagnosis
 from freehold.serve.engines.engine import EngineState
@@ -23,6 +23,7 @@ from freehold.serve.engines.listing import adapters_of
 from freehold.serve.engines.probing import told_fingerprint
 from freehold.serve.engines.proving import context_tokens, health, unproven
 from freehold.serve.engines.vllm import quantizes_online
+from freehold.serve.senses import read_senses
 
 POLL_S = 0.5
 RETRY_S = 5.0
@@ -39,7 +40,7 @@ class AttachedEngine:
         self,
         name: str,
         artifact: Artifact,
-        config: ProcessConfig,
+        config: VllmEngine,
         base_url: str,
         report: Callable[[str], None],
         *,
@@ -55,10 +56,12 @@ class AttachedEngine:
         self.headers: Mapping[str, str] = {}
         self.fingerprint = ""
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = False
         self.context_tokens = config.max_model_len
         self.can_abort = False
         self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
+        self.senses = read_senses(artifact.path, config.extra_args)
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.artifact_id = artifact.id

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from freehold.serve.adapters.status import AdapterStatus
+from freehold.serve.senses import Senses
 
 
 class EngineState(StrEnum):
@@ -18,6 +19,8 @@ class EngineState(StrEnum):
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"
+    UNLOADED = "unloaded"
+    """Somebody unloaded it; it starts when it is loaded again."""
     ASLEEP = "asleep"
     """It has been scaled to nothing; somebody else starts it when it is asked for."""
 
@@ -73,12 +76,21 @@ class Engine(Protocol):
         """What it can do beyond every other vLLM (`gateway.parameters`); None for one that may be no vLLM."""
 
     @property
+    def senses(self) -> Senses | None:
+        """What it takes beside text, and what that costs; None where nobody knows."""
+
+    @property
     def adapter(self) -> AdapterStatus | None:
         """How it stands, if this is an adapter, on the machine of another engine; None for a model."""
 
     @property
     def provider(self) -> str:
         """Whose API it is, as traces name it: `vllm`, `openai` or `anthropic`."""
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether somebody else spreads requests over replicas behind its address: then a request that was
+        lost may be asked again, and a plain text is the word of whoever spreads them."""
 
     def speaks(self, anthropic: bool) -> bool:
         """Whether it has Anthropic's paths (True), or OpenAI's and the others (False)."""

@@ -4,11 +4,11 @@ import hashlib
 import json
 
 from freehold.core.store import Artifact
-from freehold.serve.config import ProcessEngine
+from freehold.serve.config import RayEngine, VllmEngine
 
 
 def system_fingerprint(
-    artifact: Artifact, config: ProcessEngine, engine_version: str, max_lora_rank: int | None = None
+    artifact: Artifact, config: VllmEngine, engine_version: str, max_lora_rank: int | None = None
 ) -> str:
     """`fh-` and 16 hex digits over weights, tokenizer, template, sampling defaults, parsers and engine version.
 
@@ -28,4 +28,6 @@ def system_fingerprint(
     }
     if max_lora_rank is not None:  # other kernels run, and on some machines no compiled graph
         parts["maxLoraRank"] = max_lora_rank
+    if isinstance(config, RayEngine):
+        parts["pipelineParallel"] = config.pipeline_parallel
     return "fh-" + hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -14,8 +14,11 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -23,6 +26,12 @@ from freehold.serve.engines.leash import GUARD_VARIABLE
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+SOCKETS_VARIABLE = "VLLM_RPC_BASE_PATH"
+COMPILED_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+SOCKET_NAME = 36
+"""Characters of the name that vLLM gives one."""
+LONGEST_SOCKET = 107
+"""Bytes of a socket's path (unix(7)); where the system's temporary folder leaves no room, vLLM keeps its own way."""
 ORPHANED_GRACE_S = 5.0
 """Nobody waits for an engine whose parent is gone."""
 
@@ -34,7 +43,32 @@ def main() -> int:
     arguments = parser.parse_args()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     env: dict[str, str] = json.loads(sys.stdin.readline())
-    return guard(command, env, arguments.grace)
+    with temporary_folder(env) as variables:
+        return guard(command, variables, arguments.grace)
+
+
+@contextmanager
+def temporary_folder(env: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment with a folder of the engine's own for sockets and temporary files.
+
+    vLLM makes them anew at each start (`vllm_dist_…`, and sockets named by UUID) and removes none. What PyTorch
+    compiled lies with what vLLM did, for the next start, and not among temporary files.
+    """
+    usual = Path(env.get("TMPDIR") or tempfile.gettempdir())
+    place = usual if usual.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="fh-", dir=place, ignore_cleanup_errors=True) as folder:
+        if len(folder) + 1 + SOCKET_NAME > LONGEST_SOCKET:
+            yield env
+            return
+        compiled = str(_vllm_cache(env) / "torchinductor")
+        yield {SOCKETS_VARIABLE: folder, COMPILED_VARIABLE: compiled, **env, "TMPDIR": folder}
+
+
+def _vllm_cache(env: dict[str, str]) -> Path:
+    """As vLLM finds it (`vllm/envs.py`)."""
+    if root := env.get("VLLM_CACHE_ROOT"):
+        return Path(root).expanduser()
+    return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "vllm"
 
 
 def guard(command: list[str], env: dict[str, str], grace_s: float) -> int:

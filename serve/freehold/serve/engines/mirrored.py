@@ -6,6 +6,7 @@ import msgspec
 
 from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
+from freehold.serve.senses import Senses
 
 
 class EngineView(msgspec.Struct, frozen=True):
@@ -27,6 +28,8 @@ class EngineView(msgspec.Struct, frozen=True):
     speaks_openai: bool
     speaks_anthropic: bool
     artifact_id: str = ""
+    is_spread: bool = False
+    senses: Senses | None = None
 
 
 class MirroredEngine:
@@ -49,8 +52,10 @@ class MirroredEngine:
         self.context_tokens = view.context_tokens
         self.can_abort = view.can_abort
         self.abilities = view.abilities
+        self.senses = view.senses
         self.adapter = view.adapter
         self.provider = view.provider
+        self.is_spread = view.is_spread
         self._speaks = (view.speaks_openai, view.speaks_anthropic)
 
     def speaks(self, anthropic: bool) -> bool:
@@ -104,4 +109,6 @@ def view_of(engine: Engine) -> EngineView:
         speaks_openai=engine.speaks(anthropic=False),
         speaks_anthropic=engine.speaks(anthropic=True),
         artifact_id=engine.artifact_id,
+        is_spread=engine.is_spread,
+        senses=engine.senses,
     )

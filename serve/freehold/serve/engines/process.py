@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +17,9 @@ from freehold.serve.engines.diagnosis import Diagnosis, diagnose
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.fingerprint import system_fingerprint
 from freehold.serve.engines.proving import context_tokens, is_healthy, unproven
+from freehold.serve.engines.supervised import EndedError, Supervised
 from freehold.serve.engines.vllm import current_phase, free_loopback_port, launch, quantizes_online
+from freehold.serve.senses import read_senses
 
 POLL_S = 0.25
 
@@ -34,8 +35,8 @@ class EngineRuntime:
     log: Path
 
 
-class ProcessEngine:
-    """One vLLM child. `report` is told a line at every step, for the person who watches."""
+class ProcessEngine(Supervised):
+    """One vLLM child."""
 
     def __init__(
         self,
@@ -47,77 +48,28 @@ class ProcessEngine:
         max_lora_rank: int | None = None,
     ) -> None:
         """`max_lora_rank` is that of the adapters which it may be given; None starts it for the model alone."""
-        self.name = name
+        super().__init__(name, config.restart, runtime.log, report)
         self.upstream_model = name
         self.base_url = ""
-        self.state = EngineState.STARTING
-        self.detail = "not started yet"
         self.headers: Mapping[str, str] = {}
         self.fingerprint = system_fingerprint(artifact, config, runtime.version, max_lora_rank)
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = False
         self.context_tokens = config.max_model_len
         self.can_abort = has_abort(runtime.version)
         self.abilities: frozenset[str] | None = engine_abilities(config, chat_template_text(artifact, config))
+        self.senses = read_senses(artifact.path, config.extra_args)
         self.adapter: AdapterStatus | None = None
         self.artifact = artifact
         self.artifact_id = artifact.id
         self.max_lora_rank = max_lora_rank
         self.is_quantized_online = quantizes_online(config)
-        self.life = 0
-        """How often its child was started: what was loaded into one life is not there in the next."""
         self._config = config
         self._runtime = runtime
-        self._report = report
-        self._child: Child | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._was_ready = False
 
     def speaks(self, anthropic: bool) -> bool:
         return True
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._supervise(), name=f"supervise {self.name}")
-
-    async def stop(self) -> None:
-        self._set(EngineState.DRAINING, "stopping")
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        if self._child:
-            await self._child.stop()
-        self._set(EngineState.STOPPED, "stopped")
-
-    # -- supervision -----------------------------------------------------------------------------------------------
-
-    async def _supervise(self) -> None:
-        """Start, watch, start again with backoff; ends in FAILED when that cannot help."""
-        policy = self._config.restart
-        attempts = 0
-        while True:
-            diagnosis, ready_for_s = await self._run_once()
-            if ready_for_s >= policy.healthy_after_s:
-                attempts = 0
-            attempts += 1
-            if diagnosis.is_final or attempts > policy.max_attempts or not self._may_retry(diagnosis):
-                self._fail(diagnosis, attempts - 1)
-                return
-            wait = min(policy.backoff_s * 2 ** (attempts - 1), policy.backoff_limit_s)
-            self._set(EngineState.RESTARTING, f"{diagnosis.cause}; restart {attempts} in {wait:.0f} s")
-            self._report(
-                f"{self.name}: {diagnosis.cause}. Restart {attempts} of {policy.max_attempts} in {wait:.0f} s."
-            )
-            await asyncio.sleep(wait)
-
-    def _may_retry(self, diagnosis: Diagnosis) -> bool:
-        # An engine that never was ready fails fast, so that a wrong config shows at once.
-        return self._was_ready or diagnosis.is_chance
-
-    def _fail(self, diagnosis: Diagnosis, restarts: int) -> None:
-        after = f" after {restarts} restart(s)" if restarts else ""
-        self._set(EngineState.FAILED, diagnosis.cause)
-        self._report(f"{self.name}: failed{after}: {diagnosis.cause}\n{diagnosis.remedy} Log: {self._runtime.log}")
 
     async def _run_once(self) -> tuple[Diagnosis, float]:
         """One life of the child. Returns why it ended and how many seconds it was ready."""
@@ -141,7 +93,7 @@ class ProcessEngine:
                 await self._until_healthy(session, self._child)
                 await self._probe(session)
                 self.context_tokens = await context_tokens(session, self.base_url, self.name)
-        except _EndedError as ended:
+        except EndedError as ended:
             await self._child.stop()
             return ended.diagnosis, 0.0
         self._was_ready = True
@@ -155,7 +107,7 @@ class ProcessEngine:
         phase, phase_began = "", began
         while True:
             if child.has_ended:
-                raise _EndedError(diagnose(await child.wait(), child.log_text()))
+                raise EndedError(diagnose(await child.wait(), child.log_text()))
             reached = current_phase(child.log_text())
             if reached != phase:
                 if phase:
@@ -168,26 +120,14 @@ class ProcessEngine:
                 return
             if time.monotonic() - began > self._config.start_timeout_s:
                 cause = f"it was not ready within {self._config.start_timeout_s:.0f} s, still {phase}"
-                raise _EndedError(
+                raise EndedError(
                     Diagnosis(cause, "Raise `engine.startTimeoutS` if it only needs longer.", is_final=True)
                 )
             await asyncio.sleep(POLL_S)
 
     async def _probe(self, session: aiohttp.ClientSession) -> None:
-        """The gate before READY. Raises _EndedError with the numbers when the engine is not the artifact."""
+        """The gate before READY. Raises EndedError with the numbers when the engine is not the artifact."""
         self._set(EngineState.PROBING, "golden probe")
         trouble = await unproven(session, self.base_url, self.name, self.artifact, self._config, self._report)
         if trouble is not None:
-            raise _EndedError(replace(trouble, is_final=True))
-
-    def _set(self, state: EngineState, detail: str) -> None:
-        self.state = state
-        self.detail = detail
-
-
-class _EndedError(Exception):
-    """The child did not become ready."""
-
-    def __init__(self, diagnosis: Diagnosis) -> None:
-        super().__init__(diagnosis.cause)
-        self.diagnosis = diagnosis
+            raise EndedError(replace(trouble, is_final=True))

@@ -3,18 +3,14 @@
 from collections.abc import Iterator
 
 from freehold.core.errors import RefusedError
-from freehold.core.gates import GateName, require_evaluations, require_verdict
+from freehold.core.gates import GateName, gates_of, require_evaluations, require_verdict
 from freehold.core.store import Artifact, Store
-
-GATES: dict[str, GateName] = {"merge": "parity", "quantize": "quality"}
-"""By the name of the step that makes a model of another."""
 
 
 def required_gates(artifact: Artifact) -> Iterator[GateName]:
-    """The gate of the artifact's own last step; those of earlier ones were asked for when it was made."""
-    steps = artifact.lineage.steps
-    if artifact.lineage.kind == "model" and steps and steps[-1].name in GATES:
-        yield GATES[steps[-1].name]
+    """Of a model; an adapter is judged when it is admitted to an engine."""
+    if artifact.lineage.kind == "model":
+        yield from gates_of(artifact)
 
 
 def require_gates(store: Store, artifact: Artifact, accept: tuple[str, ...], requires: tuple[str, ...] = ()) -> None:

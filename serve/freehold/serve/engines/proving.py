@@ -7,7 +7,7 @@ import aiohttp
 
 from freehold.core.errors import EngineError
 from freehold.core.store import Artifact
-from freehold.serve.config import ProcessEngine
+from freehold.serve.config import VllmEngine
 from freehold.serve.engines.diagnosis import Diagnosis
 from freehold.serve.engines.listing import context_of
 from freehold.serve.engines.probing import probe_engine
@@ -21,7 +21,7 @@ async def unproven(
     base_url: str,
     name: str,
     artifact: Artifact,
-    config: ProcessEngine,
+    config: VllmEngine,
     report: Callable[[str], None],
 ) -> Diagnosis | None:
     """The golden probe: why the engine is not the artifact, with the numbers; None if it is, or none is asked for.

@@ -12,6 +12,7 @@ from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import RemoteEngine as RemoteConfig
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.listing import context_of
+from freehold.serve.senses import Senses
 
 CHECK_INTERVAL_S = 5.0
 CHECK_TIMEOUT_S = 5.0
@@ -29,10 +30,12 @@ class RemoteEngine:
         self.headers: Mapping[str, str] = _authorization(name, config, environ)
         self.fingerprint = self.artifact_id = ""  # what answers there is not ours to vouch for
         self.provider = "vllm"
+        self.is_spread = False
         self.leaves = config.leaves
         self.context_tokens: int | None = None
         self.can_abort = True  # it may be a vLLM; one that is not says so with a 404
         self.abilities: frozenset[str] | None = None
+        self.senses: Senses | None = None
         self.adapter: AdapterStatus | None = None
         self._task: asyncio.Task[None] | None = None
 

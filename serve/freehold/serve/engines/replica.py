@@ -1,6 +1,6 @@
 """One of several places that a model runs at: what its attendant tells of it, as the gateway sees it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
@@ -56,6 +56,8 @@ class Replica:
         """By the name that clients send."""
         self.in_flight = 0
         """Requests that this gateway has there."""
+        self.tokens = 0
+        """What they weigh together, about."""
         self.is_gone = False
         """Nothing new is sent to it: its address is not the service's any more, or its attendant is silent."""
         self.detail = "its attendant was not asked yet"
@@ -85,15 +87,3 @@ class Replica:
 
 def _views(status: ReplicaStatus) -> Iterable[EngineView]:
     return (status.engine, *status.adapters)
-
-
-def least_busy(
-    replicas: Mapping[str, Replica], name: str, turn: int, without: Iterable[Replica]
-) -> ReplicaEngine | None:
-    """The ready one with the fewest requests; of several such the `turn`-th, so that they take turns."""
-    ready = [engine for one in replicas.values() if (engine := one.ready(name)) and one not in without]
-    if not ready:
-        return None
-    least = min(engine.replica.in_flight for engine in ready)
-    idle = [engine for engine in ready if engine.replica.in_flight == least]
-    return idle[turn % len(idle)]

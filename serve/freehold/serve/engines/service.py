@@ -8,7 +8,7 @@ must reach the engine that has the request; so the Service has no address of its
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 
 import aiohttp
@@ -16,7 +16,9 @@ import msgspec
 
 from freehold.serve.adapters.status import AdapterPhase, AdapterStatus
 from freehold.serve.engines.engine import Engine, EngineState
-from freehold.serve.engines.replica import Replica, ReplicaEngine, ReplicaStatus, least_busy
+from freehold.serve.engines.policies import ANY, Policy, PrefixAffinity, Wish
+from freehold.serve.engines.replica import Replica, ReplicaEngine, ReplicaStatus
+from freehold.serve.senses import Senses
 
 log = logging.getLogger("freehold.gateway")
 
@@ -56,6 +58,7 @@ class Service:
         attendant_port: int = 8001,
         hold_s: float = 0.0,
         most_held: int = 1024,
+        policy: Policy | None = None,
         resolve: Resolve = resolve,
     ) -> None:
         self.model = model
@@ -63,6 +66,7 @@ class Service:
         """For people: no request goes there."""
         self.hold_s = hold_s
         self.most_held = most_held
+        self.policy = policy or PrefixAffinity()
         self.replicas: dict[str, Replica] = {}
         """By address."""
         self.changed = asyncio.Event()
@@ -161,9 +165,11 @@ class Service:
 
     def _tell(self) -> None:
         """Wake whoever waits, if what is ready has changed."""
-        ready = {(url, name) for url, one in self.replicas.items() for name in one.engines if one.ready(name)}
+        places = self.replicas.items()
+        ready = {(address, name) for address, one in places for name in one.engines if one.ready(name)}
         if ready != self._was_ready:
             self._was_ready = ready
+            self.policy.change({address for address, name in ready if name == self.model})
             self.changed.set()
             self.changed = asyncio.Event()
 
@@ -179,26 +185,36 @@ class ServiceEngine:
         self.headers: Mapping[str, str] = {}
         self.leaves = False
         self.provider = "vllm"
+        self.is_spread = False
         self._adapter = adapter
         self._context_tokens = context_tokens
         self._known: ReplicaEngine | None = None
-        self._turn = 0
 
-    def choose(self, without: Iterable[Replica] = ()) -> ReplicaEngine | None:
-        """The ready place with the fewest requests, those that are equal in turn; None if there is none."""
-        self._turn += 1
-        return least_busy(self.service.replicas, self.name, self._turn, without)
+    @property
+    def is_adapter(self) -> bool:
+        return self.name != self.service.model
+
+    def choose(self, wish: Wish = ANY, without: Collection[Replica] = ()) -> ReplicaEngine | None:
+        """A ready place, by the policy; None if there is none."""
+        name = self.name
+
+        def takes(replica: Replica) -> bool:
+            return replica.ready(name) is not None and replica not in without
+
+        service = self.service
+        place = service.policy.choose(service.replicas, wish, takes)
+        return None if place is None else place.ready(name)
 
     def at(self, base_url: str) -> ReplicaEngine | None:
         """The one at this place, if it is still there."""
         places = (replica for replica in self.service.replicas.values() if replica.url == base_url)
         return next((one.engines[self.name] for one in places if self.name in one.engines), None)
 
-    async def until_ready(self, limit_s: float) -> ReplicaEngine | None:
+    async def until_ready(self, limit_s: float, wish: Wish = ANY) -> ReplicaEngine | None:
         """A place, as soon as one is ready; None if none is within the limit."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                while (engine := self.choose()) is None:
+                while (engine := self.choose(wish)) is None:
                     await self.service.changed.wait()
                 return engine
         return None
@@ -272,6 +288,11 @@ class ServiceEngine:
     def abilities(self) -> frozenset[str] | None:
         lead = self._lead
         return None if lead is None else lead.abilities
+
+    @property
+    def senses(self) -> Senses | None:
+        lead = self._lead
+        return None if lead is None else lead.senses
 
     @property
     def adapter(self) -> AdapterStatus | None:

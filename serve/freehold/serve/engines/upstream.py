@@ -7,6 +7,7 @@ from freehold.core.errors import ConfigError
 from freehold.serve.adapters.status import AdapterStatus
 from freehold.serve.config import DeploymentConfig, Upstream
 from freehold.serve.engines.engine import EngineState
+from freehold.serve.senses import Senses
 
 
 class UpstreamEngine:
@@ -24,7 +25,9 @@ class UpstreamEngine:
         self.context_tokens: int | None = None
         self.can_abort = False
         self.provider: str = config.api
+        self.is_spread = False
         self.abilities: frozenset[str] | None = None
+        self.senses: Senses | None = None
         self.adapter: AdapterStatus | None = None
         self._is_anthropic = config.api == "anthropic"
 

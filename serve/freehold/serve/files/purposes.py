@@ -60,4 +60,4 @@ def rules_of(config: DeploymentConfig) -> Rules | None:
 def shown_to(caller: Space) -> tuple[str, ...] | None:
     """Purposes of the files that a caller may see; None is all. Training data is for keys that may tune."""
     principal = caller.principal
-    return None if principal.may_tune or principal.is_admin else (BATCH, BATCH_RESULTS)
+    return None if principal.may_tune or principal.is_at_least("operator") else (BATCH, BATCH_RESULTS)

@@ -44,7 +44,10 @@ class Accounts:
         if engine_time is None:
             engine_time = self._times[worker] = EngineTime()
         meter = AnswerMeter(
-            self._metrics.of(engine.name), exchange.started, is_background=exchange.delegation is not None
+            self._metrics.of(engine.name),
+            exchange.started,
+            is_background=exchange.delegation is not None,
+            hears=job.endpoint.hears,
         )
         attempt = Attempt(engine, job, exchange, job.request_id, meter, engine_time)
         if exchange.span is not None:
@@ -124,6 +127,7 @@ class Accounts:
                 estimated,
                 engine_us,
                 money,
+                attempt.audio_seconds,
             )
             self._record(exchange, entry)
         if exchange.span is not None:

@@ -2,13 +2,15 @@
 
 A reservation is prompt tokens and the most that the answer may have. The prompt's are bounded by the body's length in
 bytes: no token of a byte-level vocabulary is shorter, and what a template adds is less than JSON's own signs take. That
-bound costs nothing; only where it does not fit is the engine asked to count (`POST /tokenize`).
+bound costs nothing; only where it does not fit is the engine asked to count (`POST /tokenize`). Files in the body count
+by what the model makes of their size (`media/weighing.py`), not by their bytes.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from freehold.serve.engines.engine import Engine
 from freehold.serve.gateway.errors import OverLimit, UnknownKey
+from freehold.serve.gateway.media import NO_WEIGHT, Weight
 from freehold.serve.gateway.principal import ANONYMOUS, Principal
 from freehold.serve.gateway.request import RelayedRequest
 from freehold.serve.gateway.services import Services
@@ -63,36 +65,40 @@ class Admission:
         request: RelayedRequest,
         engine: Engine,
         *,
-        is_bounded: bool,
+        weight: Weight = NO_WEIGHT,
         council: "Council | None" = None,
     ) -> "Reservation":
         """What the request may use, taken off the limits of a key that has some. Raises OverLimit.
 
-        `is_bounded` is false where the body names media: its length then says nothing of the prompt's. A `council`
-        answers instead of the engine.
+        `weight` is that of the request's files, whose bytes say nothing of the prompt. A `council` answers instead of
+        the engine.
         """
         assert self._quotas is not None, "there are limits"
-        bound = len(request.body) + TEMPLATE_TOKENS
-        if not is_bounded:
-            bound = max(bound, engine.context_tokens or UNBOUNDED_OUTPUT)
-        need = self._need(request, engine, bound, council)
+        files = weight.tokens
+        if files is None:
+            files = max(weight.encoded_bytes, engine.context_tokens or UNBOUNDED_OUTPUT)
+        bound = len(request.body) - weight.encoded_bytes + TEMPLATE_TOKENS + files
+        need = self._need(request, engine, bound, council, weight.windows)
         reservation = self._quotas.reserve(principal.key_id, principal.limits, *need)
         if reservation is not None:
             return reservation
         try:
             return await self._quotas.acquire(principal.key_id, principal.limits, *need)
         except OverLimit as refusal:
+            # vLLM counts files here as in a completion.
             exact = await self._tokenizing.count(request, engine) if refusal.kind == "tokens" else None
             if exact is None or exact >= bound:
                 raise
         need = self._need(request, engine, exact, council)
         return await self._quotas.acquire(principal.key_id, principal.limits, *need)
 
-    def _need(self, request: RelayedRequest, engine: Engine, prompt: int, council: "Council | None") -> tuple[int, int]:
+    def _need(
+        self, request: RelayedRequest, engine: Engine, prompt: int, council: "Council | None", windows: int = 1
+    ) -> tuple[int, int]:
         """Tokens and money."""
         if council is not None:
             return self._need_of(council, request, prompt)
-        tokens = most_tokens(request, engine, prompt)
+        tokens = most_tokens(request, engine, prompt, windows)
         prompt = min(prompt, tokens)
         money = 0 if self._pricing is None else self._pricing.forecast(engine.name, prompt, tokens - prompt)
         return tokens, money
@@ -115,10 +121,12 @@ def answer_limit(document: dict[str, Any]) -> int | None:
     return None
 
 
-def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
-    """The most tokens that a request with a prompt of this length can use."""
+def most_tokens(request: RelayedRequest, engine: Engine, prompt: int, windows: int = 1) -> int:
+    """The most tokens that a request with a prompt of this length can use; `windows` are those of a file of sound."""
     if not request.endpoint.generates:
         return prompt
+    if request.endpoint.hears:
+        return prompt + windows * _most_heard(request, engine)
     document, context = request.document, engine.context_tokens
     limit = answer_limit(document)
     output = (context or UNBOUNDED_OUTPUT) if limit is None else limit
@@ -126,6 +134,13 @@ def most_tokens(request: RelayedRequest, engine: Engine, prompt: int) -> int:
     tokens: int = prompt + output * answers
     # A prompt together with one answer fits the context, or the engine refuses it.
     return tokens if context is None else min(tokens, context * answers)
+
+
+def _most_heard(request: RelayedRequest, engine: Engine) -> int:
+    """Tokens of the answer to one window of a sound."""
+    context = engine.context_tokens or UNBOUNDED_OUTPUT
+    given = str(request.field("max_completion_tokens") or "")
+    return min(int(given), context) if given.isascii() and given.isdigit() and len(given) < 10 else context
 
 
 def _answers(document: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 
 from freehold.serve.gateway.connection import EngineConnection
+from freehold.serve.gateway.errors import EndpointNotSupported
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.hiding import UsageHider
 from freehold.serve.gateway.meter import AnswerMeter
@@ -15,6 +16,9 @@ GATHER_S = 0.001
 WHOLE_BODY_BYTES = 8 * 1024 * 1024
 """An answer of a declared length up to this is read to its end before its status leaves: if the engine dies on the way,
 the client gets a proper error instead of a torn body."""
+
+NOT_MOUNTED = b'{"detail":"Not Found"}'
+"""FastAPI's answer to a path that an application has not mounted."""
 
 Head = list[tuple[bytes, bytes]]
 
@@ -36,13 +40,19 @@ async def relay_answer(
     """Relay it to its end and return its first bytes; `first` are those that have been read already.
 
     `head` and `lines` are its headers, the latter in their final form. Raises ConnectionBroken if the engine does not
-    get to its end.
+    get to its end, EndpointNotSupported if the engine does not have the path.
     """
     if is_event_stream(answer):
         return await _relay_events(answer, head, lines, exchange, meter, hider, first)
     length = answer.fields.get(b"content-length")
     if length and int(length) <= WHOLE_BODY_BYTES:
         body = answer.take_whole() or await answer.read_all()
+        if answer.status == 404 and body == NOT_MOUNTED:
+            raise EndpointNotSupported(
+                f"The model's engine has no {exchange.scope['path']}",
+                why="it serves other endpoints for a model of this kind",
+                next_step="Name a model of another kind, or send the request to another endpoint.",
+            )
         meter.whole(body)
         if exchange.tape is not None:
             exchange.tape.append(body)

@@ -1,6 +1,7 @@
 """One try at one engine: what it is asked, what came of it, and what it cost."""
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING
 
 from freehold.serve.engines.engine import Engine
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _BYTES_PER_TOKEN = 4
 """Of English text in a current vocabulary; for estimates only, which are marked as such."""
+
+_LONGEST_S = 10**6
+"""An engine or a file that tells of more than eleven days lies."""
 
 NOTHING_USED = Usage(0, 0, 0)
 
@@ -54,9 +58,28 @@ class Attempt:
                 return NOTHING_USED, 0
             # Of several prompts some may not have been read: only the engine knows which.
             return usage, usage.prompt or 0 if self.is_stopped and self.job.prompts > 1 else 0
-        is_refused = self.connection is not None and self.connection.status >= 400
+        is_refused = self._is_refused
+        heard = self.meter.heard
+        if heard is not None and self.is_asked and not is_refused:
+            estimate = Usage(self.job.weight.tokens or 0, heard.characters // _BYTES_PER_TOKEN)
+            return estimate, (estimate.prompt or 0) + (estimate.completion or 0)
         is_cut = self.exchange.is_cut_off or self.meter.events_seen
         if not self.is_asked or is_refused or not is_cut or not self.job.endpoint.generates:
             return NOTHING_USED, 0
-        estimate = Usage(len(self.job.body) // _BYTES_PER_TOKEN, self.meter.events_seen)
+        weight = self.job.weight
+        text = (len(self.job.body) - weight.encoded_bytes) // _BYTES_PER_TOKEN
+        estimate = Usage(text + (weight.tokens or 0), self.meter.events_seen)
         return estimate, (estimate.prompt or 0) + (estimate.completion or 0)
+
+    @property
+    def audio_seconds(self) -> int:
+        """Of the sound that the engine was asked about, as it says or else the file's header; rounded up."""
+        if not self.is_asked or self._is_refused:
+            return 0
+        heard = self.meter.heard
+        told = heard.seconds if heard is not None else None
+        return ceil(min(self.job.weight.seconds if told is None else told, _LONGEST_S))
+
+    @property
+    def _is_refused(self) -> bool:
+        return self.connection is not None and self.connection.status >= 400

@@ -32,6 +32,19 @@ class Endpoint:
     """Prefix that vLLM puts before a request's id; empty where requests are over before one could abort them."""
     generates: bool = False
     """Its answers cost tokens beyond the prompt's."""
+    hears: bool = False
+    """It takes a file of sound; an engine tells the tokens of a stream, and of a whole answer seconds at most."""
+
+
+def _hearing(path: str, engine_id: str) -> Endpoint:
+    return Endpoint(
+        path,
+        body_format=BodyFormat.MULTIPART,
+        has_stream_options=True,
+        engine_id=engine_id,
+        generates=True,
+        hears=True,
+    )
 
 
 _RELAYED = (
@@ -46,8 +59,8 @@ _RELAYED = (
     Endpoint("/rerank"),
     Endpoint("/v1/score"),
     Endpoint("/score"),
-    Endpoint("/v1/audio/transcriptions", body_format=BodyFormat.MULTIPART),
-    Endpoint("/v1/audio/translations", body_format=BodyFormat.MULTIPART),
+    _hearing("/v1/audio/transcriptions", engine_id="transcribe-"),
+    _hearing("/v1/audio/translations", engine_id="translate-"),
 )
 
 ENDPOINTS: dict[str, Endpoint] = {endpoint.path: endpoint for endpoint in _RELAYED}

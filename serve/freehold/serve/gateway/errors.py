@@ -36,6 +36,12 @@ class UnknownPath(NotFoundError):
     code = "unknown_path"
 
 
+class EndpointNotSupported(NotFoundError):
+    """The gateway has the path, the engine has not for a model of this kind."""
+
+    code = "endpoint_not_supported"
+
+
 class MethodNotAllowed(UserError):
     """The path exists, the method does not."""
 
@@ -58,11 +64,19 @@ class UnknownKey(Unauthorized):
     """It could be a key of this gateway, but none that is known so far: another replica may have just made it."""
 
 
+class NoKey(Unauthorized):
+    """No key was sent at all."""
+
+
+class SessionSent(UnknownKey):
+    """No key was sent, but a session of the console, which a look at the database tells."""
+
+
 class NotAllowed(RefusedError):
     """The key is valid, and does not reach as far as the request asks."""
 
     def __init__(self, what: str, *, why: str = "", next_step: str = "", code: str) -> None:
-        """`code` is `model_not_allowed`, `must_stay` or `admin_only`."""
+        """`code` is `model_not_allowed`, `must_stay`, `admin_only`, `role_too_low`, `key_needed` or `csrf`."""
         super().__init__(what, why=why, next_step=next_step)
         self.code = code
 

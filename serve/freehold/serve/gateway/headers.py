@@ -20,7 +20,7 @@ HOP_BY_HOP = frozenset(
 )
 """https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1"""
 
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie"})
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"cookie", b"x-csrf-token"})
 """What a client proves itself to the gateway with; an engine gets its own from its config."""
 
 # `host`, `content-length` and `accept-encoding` are written anew, `expect` is answered here.

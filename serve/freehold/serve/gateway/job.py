@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from freehold.serve.gateway.endpoints import Endpoint
+from freehold.serve.gateway.media import NO_WEIGHT, Weight
 from freehold.serve.gateway.principal import Principal
 from freehold.serve.gateway.request import RelayedRequest
 from freehold.serve.gateway.routing import Plan
@@ -27,6 +28,8 @@ class Job:
     hints: tuple[str, ...] = ()
     """Parameters that the engine will not honour, and that do not change the answer."""
     reservation: "Reservation | None" = None
+    weight: Weight = NO_WEIGHT
+    """Of the files in the request."""
     on_end: Callable[[int, int, int], None] | None = None
     """Called once with its prompt's tokens, its answer's, and their price in millionths of the currency."""
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import NamedTuple, TypeVar
 
 from freehold.serve.gateway.errors import Unauthorized, UnknownKey
-from freehold.serve.gateway.principal import Limits, Principal
+from freehold.serve.gateway.principal import Limits, Principal, role_named
 from freehold.serve.state.key_secret import PREFIX, may_be_secret
 from freehold.serve.state.keys import KeyState
 
@@ -30,7 +30,7 @@ def state_of(entry: Entry) -> KeyState:
     who = entry.principal
     return KeyState(
         id=who.key_id,
-        role="admin" if who.is_admin else "app",
+        role=who.role,
         secret_hash=entry.secret_hash,
         previous_hash=entry.previous_hash,
         previous_until=entry.previous_until,
@@ -72,6 +72,7 @@ class Interning:
             self.one(state.team),
             self.one(state.owner),
             is_admin=state.role == "admin",
+            role=role_named(state.role),
             may_leave=state.label == "may-leave",
             may_tune=state.may_tune,
             models=self.names(state.models),

@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from freehold.core.errors import ConfigError
 from freehold.serve.config import GatewayConfig
-from freehold.serve.gateway.errors import KeysUnavailable, UnknownKey
+from freehold.serve.gateway.errors import KeysUnavailable, SessionSent, UnknownKey
 from freehold.serve.gateway.key_headers import presented_secret
 from freehold.serve.gateway.key_snapshot import KeySnapshot
 from freehold.serve.gateway.key_table import Entry, Interning, KeyTable, refuse_invalid, refuse_unknown
@@ -38,6 +38,13 @@ SNAPSHOT_GAP_S = 10.0
 NEVER = float("-inf")
 ADMIN_KEY_LENGTH = 16
 """A shorter one could be guessed: it is found by a fast hash, and nothing slows down who tries."""
+
+
+class Sessions(Protocol):
+    """Who has signed in to the console."""
+
+    async def principal(self, headers: Headers) -> Principal:
+        """Whose session the headers bring, with its token. Raises Unauthorized, NotAllowed, KeysUnavailable."""
 
 
 class _Look(NamedTuple):
@@ -66,6 +73,8 @@ class KeyRing:
     ) -> None:
         """`on_revoked` gets the ids of keys that a look found to be revoked, in the event loop."""
         self.on_revoked = on_revoked
+        self.sessions: Sessions | None = None
+        """Who has signed in to the console."""
         self._store = store
         self._poll_s = poll_s
         self._clock = clock
@@ -124,6 +133,10 @@ class KeyRing:
         """Whose request this is. Raises Unauthorized; UnknownKey where a look at the database may help."""
         secret = presented_secret(headers)
         digest = digest_of(secret)
+        return self.of_digest(digest, secret)
+
+    def of_digest(self, digest: bytes, secret: bytes = b"") -> Principal:
+        """The key whose secret has this SHA-256. Raises Unauthorized, worded by the secret if it is known."""
         entry = self._table.get(digest)
         if entry is None:
             if self._admin_digest and hmac.compare_digest(digest, self._admin_digest):
@@ -136,10 +149,15 @@ class KeyRing:
     async def find_new(self, headers: Headers) -> Principal:
         """The same, with a look at the database before a key counts as unknown: another replica may have made it.
 
-        Raises Unauthorized, and KeysUnavailable if the database cannot be asked.
+        Without a key, a session of the console counts. Raises Unauthorized, NotAllowed for a session without its token,
+        and KeysUnavailable if the database cannot be asked.
         """
         try:
             return self.find(headers)
+        except SessionSent:
+            if self.sessions is None:
+                raise
+            return await self.sessions.principal(headers)
         except UnknownKey:
             if self._look_for_new is None:
                 self._look_for_new = asyncio.create_task(self._refresh_for_new())

@@ -4,7 +4,7 @@ from collections import deque
 from time import perf_counter
 
 from freehold.serve.gateway.metrics import ModelMetrics
-from freehold.serve.gateway.usage import Usage, last_usage, usage_of
+from freehold.serve.gateway.usage import Heard, Usage, heard_of, last_usage, usage_of
 
 _TAIL_READS = 4
 """Usage stands in one of the last events: before `[DONE]`, or before Anthropic's `message_stop`."""
@@ -15,6 +15,7 @@ class AnswerMeter:
 
     __slots__ = (
         "_first",
+        "_hears",
         "_is_background",
         "_last_s",
         "_metrics",
@@ -24,10 +25,13 @@ class AnswerMeter:
         "_waiting",
         "events_seen",
         "first_byte_s",
+        "heard",
     )
 
-    def __init__(self, metrics: ModelMetrics, started: float, *, is_background: bool = False) -> None:
-        """`is_background` says that nobody waits for the answer at a socket."""
+    def __init__(
+        self, metrics: ModelMetrics, started: float, *, is_background: bool = False, hears: bool = False
+    ) -> None:
+        """`is_background` says that nobody waits for the answer at a socket, `hears` that sound was asked about."""
         self._metrics = metrics
         self._started = started
         self._last_s = 0.0
@@ -36,6 +40,9 @@ class AnswerMeter:
         self._usage: Usage | None = None
         self._waiting = True
         self._is_background = is_background
+        self._hears = hears
+        self.heard: Heard | None = None
+        """What a whole answer tells of the sound."""
         self.events_seen = 0
         """Events of a stream so far."""
         self.first_byte_s = 0.0
@@ -94,7 +101,10 @@ class AnswerMeter:
         """The last bytes of an answer that came in one piece."""
         self.answered()
         self.first_byte_s = self.first_byte_s or perf_counter() - self._started
-        self._usage = usage_of(body)
+        if self._hears:
+            self.heard = heard_of(body)
+        else:
+            self._usage = usage_of(body)
 
     def broken(self) -> None:
         """The engine did not finish what it began."""

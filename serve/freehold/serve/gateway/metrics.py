@@ -196,6 +196,8 @@ class GatewayMetrics(Collector):
             held.add_metric((model,), count)
         ready = GaugeMetricFamily("freehold_engine_ready", "1 if the engine takes requests.", labels=("model",))
         for model, engine in self._engines.items():
+            if engine.state is EngineState.UNLOADED:
+                continue  # as somebody wants it: no alert is due
             ready.add_metric((model,), float(engine.state is EngineState.READY))
         rolled_back = GaugeMetricFamily("freehold_canary_rolled_back", "1 if it was taken back.", labels=("route",))
         for route, trial in self.trials.items():

@@ -33,6 +33,14 @@ _SHAPES = {_OPENAI: [_OPENAI], _ANTHROPIC: [_ANTHROPIC], _EITHER: [_OPENAI, _ANT
 """Which forms the errors of an operation may have."""
 _OWNED = ("/v1/files", "/v1/fine_tuning/", "/v1/batches")
 """Pages whose content belongs to the key's team."""
+_MORE = {
+    "create_fine_tuning_job": [404, 429],
+    "create_batch": [429],
+    "promote_artifact": [404],
+    "start_job": [404, 429],
+    "resume_job": [429],
+}
+"""Refusals of single pages: what they name in their bodies may be missing, or there are enough of what they make."""
 _FROM_FASTAPI = "422"
 """Its refusals, which the gateway answers with a 400."""
 
@@ -87,12 +95,11 @@ def _guard(path: str, operation: Part) -> None:
     refuses_input = responses.pop(_FROM_FASTAPI, None) is not None
     names = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] != "header"}
     may_miss = [404] if "{" in path or "after" in names else []
+    may_miss += _MORE.get(operation["operationId"], [])
     if path.startswith("/admin/"):
         responses |= _errors([400] * refuses_input + [401, 403, *may_miss, 503], _OPENAI)
     elif path.startswith(_OWNED):
-        made = operation["operationId"]
-        makes_a_job = [404, 429] if made == "create_fine_tuning_job" else [429] if made == "create_batch" else []
-        responses |= _errors([400, 401, 403, *may_miss, *makes_a_job, 503], _OPENAI)
+        responses |= _errors([400, 401, 403, *may_miss, 503], _OPENAI)
     elif path.startswith("/v1/"):
         responses |= _errors([401, *may_miss, 503], _EITHER)
     else:

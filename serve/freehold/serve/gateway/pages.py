@@ -47,11 +47,16 @@ def create_pages(
     async def ready() -> Response:
         return _readiness(engines, relay, stands_alone=services.stands_alone)
 
+    async def exposition() -> bytes:
+        siblings = services.siblings
+        return metrics.render() if siblings is None else await siblings.exposition(metrics.render)
+
+    if services.watch is not None:
+        services.watch.source = exposition
+
     @pages.get("/metrics")
     async def show_metrics() -> Response:
-        siblings = services.siblings
-        text = metrics.render() if siblings is None else await siblings.exposition(metrics.render)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     document = cache(lambda: openapi_document(pages))  # at the first request: nobody waits for it at the start
 
@@ -88,15 +93,20 @@ def handle_errors(pages: FastAPI) -> None:
     pages.add_exception_handler(Exception, _fault)
 
 
+WANTED = (EngineState.READY, EngineState.UNLOADED)
+"""States in which nothing is left to wait for."""
+
+
 def _readiness(engines: Mapping[str, Engine], relay: Relay, *, stands_alone: bool) -> Response:
     """200 if every configured model takes requests: a rollout must not go on over half a deployment.
 
-    A gateway that stands alone is ready while it lets requests in: models sleep and wake behind it.
+    A model that somebody unloaded is as it should be. A gateway that stands alone is ready while it lets requests in:
+    models sleep and wake behind it.
 
     An adapter that is not ready is told, and keeps nobody from asking the models.
     """
     own = [engine for engine in engines.values() if engine.adapter is None]
-    is_ready = not relay.is_draining and (stands_alone or all(engine.state is EngineState.READY for engine in own))
+    is_ready = not relay.is_draining and (stands_alone or all(engine.state in WANTED for engine in own))
     models = {name: {"state": engine.state, "detail": engine.detail} for name, engine in engines.items()}
     status = "draining" if relay.is_draining else "ready" if is_ready else "not ready"
     return JSONResponse({"status": status, "models": models}, status_code=200 if is_ready else 503)

@@ -1,6 +1,18 @@
 """Who sends a request, and what that allows."""
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["app", "viewer", "operator", "admin"]
+"""What a key is for: `app` sends requests, a `viewer` also reads what administrators see, an `operator` also runs
+models, adapters and jobs, an `admin` may do everything."""
+ROLES: tuple[Role, ...] = ("app", "viewer", "operator", "admin")
+"""Each may do what those before it may."""
+
+
+def role_named(name: str) -> Role:
+    """The role of this name; one that only a newer version knows is an application's here."""
+    return next((role for role in ROLES if role == name), "app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +48,25 @@ class Principal:
     limits: Limits = NO_LIMITS
     expires_at: float | None = None
     """Epoch seconds."""
+    role: Role = "app"
+    known_as: str = ""
+    """What the audit log calls whoever signed in without a key."""
     is_limited: bool = field(init=False)
     """Whether any limit is set."""
 
     def __post_init__(self) -> None:
+        if self.is_admin:
+            object.__setattr__(self, "role", "admin")
         object.__setattr__(self, "is_limited", self.limits != NO_LIMITS)
+
+    @property
+    def actor(self) -> str:
+        """Who acts, in the audit log."""
+        return self.known_as or self.key_id
+
+    def is_at_least(self, role: Role) -> bool:
+        """Whether it may do what that role may."""
+        return ROLES.index(self.role) >= ROLES.index(role)
 
     def may_use_model(self, name: str) -> bool:
         """Whether the key may name this model."""

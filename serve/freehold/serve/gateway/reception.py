@@ -12,6 +12,7 @@ from freehold.serve.gateway.body import read_body
 from freehold.serve.gateway.errors import Unavailable
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
+from freehold.serve.gateway.media import NO_WEIGHT, Weight
 from freehold.serve.gateway.owners import ResponseOwners
 from freehold.serve.gateway.parameters import check_parameters
 from freehold.serve.gateway.principal import Principal
@@ -39,6 +40,7 @@ class Reception:
         self._owners = owners
         self._admission = Admission(services, tokenizing)
         self._media = services.media
+        self._weighing = services.weighing
         self._max_body_bytes = max_body_bytes
         self._ids = itertools.count()
         self._id_prefix = secrets.token_hex(6)
@@ -73,15 +75,40 @@ class Reception:
         if first.abilities is not None:
             hints = check_parameters(endpoint.path, request.document, first.abilities)
         job = Job(endpoint, principal, plan, body, request, request_id, hints)
+        job.weight = self._weigh(request, first)
         media = self._media if request.document else None
         names_media = media is not None and media.is_concerned(body)
         if self._admission.limits(principal):
             job.reservation = await self._admission.reserve(
-                principal, request, first, is_bounded=not names_media, council=plan.council
+                principal, request, first, weight=job.weight, council=plan.council
             )
         if media is not None and names_media:
             await _inline(media, job, request)
+            self._check_inlined(job, first)
         return job
+
+    def _weigh(self, request: RelayedRequest, engine: Engine) -> Weight:
+        """What its files cost. Raises RequestError for those that the engine would not take."""
+        if self._weighing is not None and request.form is not None:
+            return self._weighing.weigh_file(request.body[slice(*request.form.file)], engine)
+        weight = NO_WEIGHT
+        if self._weighing is not None:
+            weight = self._weighing.weigh(request.body, request.document, engine)
+        if self._media is not None and not weight.urls and self._media.is_concerned(request.body):
+            return weight._replace(tokens=None)  # what is neither image, sound nor video: a PDF
+        return weight
+
+    def _check_inlined(self, job: Job, engine: Engine) -> None:
+        """What was fetched is held to the same limits."""
+        assert job.request is not None, "it names files"
+        if self._weighing is None:
+            return
+        try:
+            job.weight = self._weighing.weigh(job.body, job.request.document, engine)
+        except BaseException:
+            if job.reservation is not None:
+                job.reservation.cancel()
+            raise
 
 
 async def _inline(media: "MediaInliner", job: Job, request: RelayedRequest) -> None:

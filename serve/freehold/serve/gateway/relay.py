@@ -38,7 +38,7 @@ from freehold.serve.gateway.reception import Reception, check_ready
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.routing.shadow import Shadows
 from freehold.serve.gateway.services import Services
-from freehold.serve.gateway.spreading import Spreading, Tour
+from freehold.serve.gateway.spreading import Course, SecondChance, Spreading, spreader_trouble
 from freehold.serve.gateway.tokenizing import Tokenizing
 from freehold.serve.gateway.winding import Winding
 
@@ -149,10 +149,21 @@ class Relay:
         """One engine of the plan, wherever it runs."""
         if isinstance(engine, ServiceEngine):
             return self._spreading.answer(engine, job, exchange, is_last=is_last)
+        if engine.is_spread:
+            return self._twice(engine, job, exchange, is_last=is_last)
         return self._try(engine, job, exchange, is_last=is_last)
 
+    async def _twice(self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool) -> FreeholdError | None:
+        """An engine of several replicas: one that is lost with the request is followed by one other and no more."""
+        chance = SecondChance()
+        trouble = await self._try(engine, job, exchange, is_last=is_last, tour=chance)
+        if trouble is not None and chance.is_taken:
+            log.warning("A replica of %s did not answer, trying another: %s", engine.name, trouble)
+            return await self._try(engine, job, exchange, is_last=is_last)
+        return trouble
+
     async def _try(
-        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Tour | None = None
+        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Course | None = None
     ) -> FreeholdError | None:
         """Relay this engine's answer; or why the client has had nothing of one. A tour says whether it goes on."""
         attempt = self.accounts.begin(engine, job, exchange)
@@ -204,6 +215,8 @@ class Relay:
             raise Unavailable(f"The engine of '{engine.name}' cannot be reached", why=reason) from error
         attempt.is_asked = True
         await connection.ask(request)
+        if engine.is_spread and (trouble := spreader_trouble(engine, connection)) is not None:
+            raise trouble
         if is_last and not holds_head:
             return b""
         if not is_last and (connection.status >= 500 or connection.status == 429):

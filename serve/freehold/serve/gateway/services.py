@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from freehold.serve.batches.runner import BatchRunner
     from freehold.serve.gateway.keyring import KeyRing
     from freehold.serve.gateway.ledger import Ledger, Pricing
-    from freehold.serve.gateway.media import MediaInliner
+    from freehold.serve.gateway.media import MediaInliner, Weighing
     from freehold.serve.gateway.quotas import QuotaBook
     from freehold.serve.gateway.tracing import GatewayTracer
     from freehold.serve.recording.recorder import Recorder
+    from freehold.serve.watching.watch import Watch
     from freehold.serve.workers.siblings import Siblings
 
 
@@ -26,6 +27,8 @@ class Services:
     ledger: "Ledger | None" = None
     pricing: "Pricing | None" = None
     media: "MediaInliner | None" = None
+    weighing: "Weighing | None" = None
+    """What files in requests cost; None counts them as the whole context."""
     recorder: "Recorder | None" = None
     tracer: "GatewayTracer | None" = None
     admin: "APIRouter | None" = None
@@ -34,6 +37,8 @@ class Services:
     """Further pages: files, fine-tuning jobs, batches."""
     batches: "BatchRunner | None" = None
     """Works on batches by this process's relay."""
+    watch: "Watch | None" = None
+    """Reads the gateway's metrics while somebody looks."""
     siblings: "Siblings | None" = None
     """The other processes of this gateway."""
     stands_alone: bool = False

@@ -11,27 +11,58 @@ from typing import Protocol
 
 from freehold.core.errors import FreeholdError
 from freehold.serve.engines.engine import Engine
+from freehold.serve.engines.policies import Wish
 from freehold.serve.engines.replica import Replica, ReplicaEngine
 from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway.accounts import Accounts
 from freehold.serve.gateway.attempt import Attempt
+from freehold.serve.gateway.connection import EngineConnection
 from freehold.serve.gateway.errors import EngineLost, Unavailable
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.owners import ResponseOwners
+from freehold.serve.gateway.prefix import wish_of
 
 log = logging.getLogger("freehold.gateway")
+
+
+class Course(Protocol):
+    """Whether a request is over with the trouble of one try."""
+
+    def goes_on(self, attempt: Attempt, trouble: FreeholdError) -> bool:
+        """To be called once for each."""
+
+
+class SecondChance:
+    """One more try, where the first one's replica was lost with the request before its first byte."""
+
+    def __init__(self) -> None:
+        self.is_taken = False
+
+    def goes_on(self, attempt: Attempt, trouble: FreeholdError) -> bool:
+        self.is_taken = attempt.is_asked and isinstance(trouble, EngineLost) and not attempt.exchange.is_cut_off
+        return self.is_taken
+
+
+def spreader_trouble(engine: Engine, answer: EngineConnection) -> FreeholdError | None:
+    """What Ray Serve says for itself, in plain text: no vLLM has seen the request, or one was lost with it."""
+    if answer.status < 400 or not answer.fields.get(b"content-type", b"").startswith(b"text/plain"):
+        return None
+    if answer.status == 500:
+        return EngineLost(f"The engine of '{engine.name}' was lost before it answered", why="its replica ended")
+    return Unavailable(f"The model '{engine.name}' is not ready", why=f"Ray Serve answers {answer.status}")
 
 
 class Tour:
     """One request's way through the replicas of a model."""
 
-    def __init__(self, service: ServiceEngine, *, may_wait: bool) -> None:
+    def __init__(self, service: ServiceEngine, wish: Wish, *, may_wait: bool) -> None:
         self.next: ReplicaEngine | None = None
         """Who is asked next; None where the request waits."""
         self.is_over = False
         self._service = service
+        self._wish = wish
         self._may_wait = may_wait
         self._tried: list[Replica] = []
         self._was_lost = False
@@ -47,11 +78,11 @@ class Tour:
             if not isinstance(trouble, EngineLost) or self._was_lost:
                 return False
             self._was_lost = True
-            self.next = self._service.choose(self._tried)
+            self.next = self._service.choose(self._wish, self._tried)
             self.is_over = self.next is None
         elif isinstance(trouble, Unavailable):
             self._service.service.lose(engine.replica, str(trouble))
-            self.next = self._service.choose(self._tried)
+            self.next = self._service.choose(self._wish, self._tried)
             self.is_over = self.next is None and (self._was_lost or not self._may_wait)
         return not self.is_over
 
@@ -60,7 +91,7 @@ class Try(Protocol):
     """The relay's attempt at one engine."""
 
     async def __call__(
-        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Tour | None = None
+        self, engine: Engine, job: Job, exchange: Exchange, *, is_last: bool, tour: Course | None = None
     ) -> FreeholdError | None: ...
 
 
@@ -81,23 +112,25 @@ class Spreading:
         Only the plan's last engine is waited for: before it, the next one is at hand.
         """
         deadline = asyncio.get_running_loop().time() + service.service.hold_s
-        tour = Tour(service, may_wait=is_last and service.is_held)
-        engine = self._holder(service, job) or service.choose()
+        wish = wish_of(job.request, service.name if service.is_adapter else None)
+        tour = Tour(service, wish, may_wait=is_last and service.is_held)
+        engine = self._holder(service, job) or service.choose(wish)
         while True:
             if engine is None:
                 try:
-                    engine = await self._wait(service, deadline, may_wait=is_last and service.is_held)
+                    engine = await self._wait(service, wish, deadline, may_wait=is_last and service.is_held)
                 except Unavailable as refusal:
                     self._give_up(service, job, exchange, refusal.http_status, is_last=is_last)
                     return refusal
                 except asyncio.CancelledError:
                     self._give_up(service, job, exchange, 0, is_last=is_last)
                     raise
-            engine.replica.in_flight += 1
+            place, policy = engine.replica, service.service.policy
+            policy.begin(place, wish)
             try:
                 trouble = await self._try(engine, job, exchange, is_last=is_last, tour=tour)
             finally:
-                engine.replica.in_flight -= 1
+                policy.end(place, wish)
             if trouble is None or tour.is_over:
                 return trouble
             log.warning("A replica of %s did not answer, trying %s: %s", service.name, _what(tour.next), trouble)
@@ -110,7 +143,7 @@ class Spreading:
         engine = None if owner is None else service.at(owner.place)
         return None if engine is None else engine.replica.ready(service.name)
 
-    async def _wait(self, service: ServiceEngine, deadline: float, *, may_wait: bool) -> ReplicaEngine:
+    async def _wait(self, service: ServiceEngine, wish: Wish, deadline: float, *, may_wait: bool) -> ReplicaEngine:
         """A replica that is ready. Raises Unavailable when none is in time, or too many requests wait already."""
         place, held = service.service, self._metrics.held
         why = f"{service.state}, {service.detail}"
@@ -123,7 +156,7 @@ class Spreading:
         held[place.model] += 1
         try:
             limit_s = max(0.0, deadline - asyncio.get_running_loop().time())
-            engine = await service.until_ready(limit_s)
+            engine = await service.until_ready(limit_s, wish)
         finally:
             held[place.model] -= 1
         if engine is None:

@@ -16,6 +16,14 @@ _REACH = 2048
 """A usage object with every detail an API has today is a quarter of this."""
 
 
+class Heard(NamedTuple):
+    """What an engine tells of an answer to a file of sound."""
+
+    seconds: float | None
+    characters: int
+    """Of the text that it made of it."""
+
+
 class Usage(NamedTuple):
     """Tokens as the engine counted them; None where it did not say."""
 
@@ -39,6 +47,17 @@ class _Answer(msgspec.Struct, gc=False):
     usage: _Counted | None = None
 
 
+class _Duration(msgspec.Struct, gc=False):
+    seconds: float | None = None
+
+
+class _Transcript(msgspec.Struct, gc=False):
+    text: str = ""
+    duration: float | None = None
+    usage: _Duration | None = None
+
+
+_decode_transcript = msgspec.json.Decoder(_Transcript).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
@@ -52,6 +71,16 @@ def usage_of(body: bytes) -> Usage | None:
         return last_usage(body)
     details = counted.prompt_tokens_details
     return Usage(counted.prompt_tokens, counted.completion_tokens, details.cached_tokens if details else None)
+
+
+def heard_of(body: bytes) -> Heard | None:
+    """Seconds and text of a whole answer of `/v1/audio/…`; None where it has no such form."""
+    try:
+        told = _decode_transcript(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    seconds = told.duration if told.usage is None else told.usage.seconds
+    return Heard(seconds, len(told.text))
 
 
 def last_usage(data: bytes) -> Usage | None:

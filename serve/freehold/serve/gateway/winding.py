@@ -84,8 +84,11 @@ class Winding:
 
 
 def _engine_names(attempt: Attempt) -> list[str]:
-    """What vLLM calls the request; each prompt of `/v1/completions` is one of its own."""
+    """What vLLM calls the request; each prompt of `/v1/completions` is one of its own, and each window of a sound."""
     name = attempt.job.endpoint.engine_id + attempt.request_id.removeprefix(attempt.job.endpoint.engine_id)
+    if attempt.job.endpoint.hears and (windows := attempt.job.weight.windows) > 1:
+        # Windows overlap, so there may be one more than the sound is long; a name that nobody has is nobody's.
+        return [name, *(f"{name}-{number}" for number in range(windows + 1))]
     if attempt.job.endpoint.path != "/v1/completions":
         return [name]
     return [f"{name}-{number}" for number in range(attempt.job.prompts)]

@@ -24,6 +24,7 @@ STATEMENT_TIMEOUT_S = 10
 CACHED_STATEMENTS = 16
 """Of SQLite's, on each connection. Statements over many keys are large and differ with their number: Python's default,
 128, grew a gateway of 1,000 keys by 25 MB in 120,000 requests (`python -m bench.gateway.growth`)."""
+READS_ONLY = "freehold_reads_only"
 THREADS = 4
 """A statement that waits for a row's lock must not hold up the others."""
 
@@ -62,6 +63,18 @@ class Database:
         """The same, in the calling thread."""
         with self.transaction() as connection:
             return work(connection)
+
+    def look(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` reads, in the calling thread, while others write: for reports, which take their time."""
+        try:
+            with self.engine.connect().execution_options(**{READS_ONLY: True}) as connection, connection.begin():
+                return work(connection)
+        except (DBAPIError, SQLAlchemyError) as error:
+            raise unavailable(self.engine.url, error) from error
+
+    async def run_look(self, work: Callable[[Connection], Result]) -> Result:
+        """The same, in a thread of the database's."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.look, work)
 
     def close(self) -> None:
         """Wait for what is running, and disconnect."""
@@ -154,7 +167,8 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads first and writes later could not get the lock behind another writer.
-        connection.exec_driver_sql("begin immediate")
+        is_look = connection.get_execution_options().get(READS_ONLY)
+        connection.exec_driver_sql("begin" if is_look else "begin immediate")
 
     return engine
 

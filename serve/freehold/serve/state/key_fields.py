@@ -13,7 +13,7 @@ from freehold.core.errors import UserError
 from freehold.serve.config.base import NAME
 from freehold.serve.state.money import MICROS
 
-Role = Literal["app", "admin"]
+Role = Literal["app", "viewer", "operator", "admin"]
 Label = Literal["must-stay", "may-leave"]
 
 MAX_GRACE_S = 30 * 86_400
@@ -122,7 +122,7 @@ class NewKey(_Fields):
     name: Name
     """What people call it; need not be unique."""
     role: Role = "app"
-    """`admin` may use `/admin/v1`."""
+    """`viewer` may read under `/admin/v1` and in the console, `operator` also run models, `admin` everything."""
     team: Text = ""
     """Whose use it counts as."""
     owner: Text = ""

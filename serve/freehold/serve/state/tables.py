@@ -31,7 +31,7 @@ class KeyRow(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(128))
     role: Mapped[str] = mapped_column(String(16))
-    """`app` or `admin`."""
+    """`app`, `viewer`, `operator` or `admin`."""
     secret_hash: Mapped[bytes] = mapped_column(unique=True)
     hint: Mapped[str] = mapped_column(String(16))
     """First characters of the secret, to tell keys apart by."""
@@ -133,6 +133,8 @@ class UsageRow(Base):
     engine_us: Mapped[int]
     """The requests' share of the engine's busy time, microseconds."""
     money: Mapped[int]
+    audio_seconds: Mapped[int] = mapped_column(server_default="0")
+    """Length of the sound in requests."""
 
 
 class BatchRow(Base):
@@ -320,6 +322,46 @@ class AdapterReportRow(Base):
     fingerprint: Mapped[str] = mapped_column(String(32))
     is_configured: Mapped[bool]
     reported_at: Mapped[float] = mapped_column(index=True)
+
+
+class UnloadedModelRow(Base):
+    """A model of the config whose engine is to stay away."""
+
+    __tablename__ = "unloaded_model"
+
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    actor: Mapped[str] = mapped_column(String(255))
+    unloaded_at: Mapped[float]
+
+
+class SessionRow(Base):
+    """Somebody who signed in to the console. The cookie's secret is not here, only its SHA-256."""
+
+    __tablename__ = "console_session"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    proof: Mapped[bytes | None]
+    """SHA-256 of the key that was signed in with: the session lasts no longer than that. None with an issuer."""
+    issuer: Mapped[str] = mapped_column(String(255))
+    """Of an identity from elsewhere; empty where a key was shown."""
+    subject: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(255))
+    """What people call whoever signed in."""
+    role: Mapped[str] = mapped_column(String(16))
+    """What the issuer's claims gave; a key brings its own."""
+    created_at: Mapped[float]
+    seen_at: Mapped[float]
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class SignInRow(Base):
+    """How often somebody failed to sign in from one address in one minute."""
+
+    __tablename__ = "console_sign_in"
+
+    address: Mapped[str] = mapped_column(String(64), primary_key=True)
+    minute: Mapped[int] = mapped_column(primary_key=True)
+    failures: Mapped[int]
 
 
 Index("ix_usage_key_id", UsageRow.key_id)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, or_, select
 
 from freehold.core.errors import UserError
 from freehold.serve.state.comparing import Comparison
@@ -39,7 +39,20 @@ _SUMMED = (
     UsageRow.estimated_tokens,
     UsageRow.engine_us,
     UsageRow.money,
+    UsageRow.audio_seconds,
 )
+
+
+GROUP = "group"
+ORDERS: dict[str, Any] = {
+    "requests": UsageRow.requests,
+    "errors": UsageRow.errors,
+    "prompt_tokens": UsageRow.prompt_tokens,
+    "completion_tokens": UsageRow.completion_tokens,
+    "engine_seconds": UsageRow.engine_us,
+    "money": UsageRow.money,
+}
+"""What a part of a report can have the largest of first."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,16 @@ class UsageQuery:
     """Names of GROUPS; none at all gives one row of totals."""
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values by a name of FILTERS, any of which will do; a key goes by its id or its name."""
+
+
+@dataclass(frozen=True)
+class UsageSlice:
+    """A part of a report: so many groups after so many others."""
+
+    limit: int
+    offset: int = 0
+    order: str = GROUP
+    """`group` for the order of the groups, or a name of ORDERS for the largest first."""
 
 
 @dataclass
@@ -69,6 +92,7 @@ class UsageLine:
     engine_us: int = 0
     money: int = 0
     """Millionths of the currency, like the rest."""
+    audio_seconds: int = 0
     replaces: set[str] = field(default_factory=set)
     """Closed models that the group's models stand in for."""
     replaced_money: int | None = None
@@ -106,6 +130,7 @@ class UsageLine:
         self.estimated_tokens += sums[5]
         self.engine_us += sums[6]
         self.money += sums[7]
+        self.audio_seconds += sums[8]
         if comparison:
             is_first = not self.replaces
             self.replaces.add(comparison.closed_model)
@@ -130,17 +155,59 @@ def parse_query(
     return UsageQuery(start, end, names, {name: tuple(values) for name, values in filters.items() if values})
 
 
+def parse_slice(limit: int, offset: int, order: str) -> UsageSlice:
+    """A part of a report out of what was typed. Raises UserError."""
+    if order not in (GROUP, *ORDERS):
+        raise UserError(f"order: there is no '{order}'", why=f"it can be {', '.join((GROUP, *ORDERS))}")
+    return UsageSlice(limit, offset, order)
+
+
 def usage_report(
     connection: Connection, query: UsageQuery, comparisons: Mapping[str, Comparison] | None = None
 ) -> list[UsageLine]:
     """A line for each group that has usage, in the order of the groups. Raises UserError if there are too many."""
     known = comparisons or {}
-    lines: dict[tuple[Any, ...], UsageLine] = {}
-    found = connection.execute(_statement(query, known)).all()
+    found = connection.execute(_statement(query, known).limit(MAX_ROWS + 1)).all()
     if len(found) > MAX_ROWS:
         raise UserError(
             f"The report has more than {MAX_ROWS} rows", next_step="Take a shorter time, or fewer names in `by`."
         )
+    return _lines(connection, query, found, known)
+
+
+def usage_part(
+    connection: Connection, query: UsageQuery, comparisons: Mapping[str, Comparison], part: UsageSlice
+) -> tuple[list[UsageLine], int]:
+    """Some of the report's lines, and how many it has. The table is read once, whatever the part."""
+    all_lines = _statement(query, comparisons).cte("all_lines")
+    columns = list(all_lines.c)
+    groups, sums = columns[1 : 1 + len(query.by)], columns[1 + len(query.by) :]
+    by_name = dict(zip((column.key for column in _SUMMED), sums, strict=True))
+    largest = [] if part.order == GROUP else [func.sum(by_name[ORDERS[part.order].key]).desc()]
+    chosen = (
+        select(*groups, func.count().over().label("total"))
+        .group_by(*groups)
+        .order_by(*largest, *groups)
+        .limit(part.limit)
+        .offset(part.offset)
+        .cte("chosen")
+    )
+    is_chosen = and_(*(group == chosen.c[group.key] for group in groups))
+    rows = connection.execute(select(all_lines, chosen.c.total).join(chosen, is_chosen)).all()
+    total = int(rows[0].total) if rows else 0
+    if not rows and part.offset:
+        counted = select(*groups).distinct().subquery()
+        total = connection.scalar(select(func.count()).select_from(counted)) or 0
+    lines = _lines(connection, query, [row[:-1] for row in rows], comparisons)
+    if part.order != GROUP:
+        lines.sort(key=lambda line: -getattr(line, ORDERS[part.order].key))  # equals stay in the order of the groups
+    return lines, total
+
+
+def _lines(
+    connection: Connection, query: UsageQuery, found: Sequence[Sequence[Any]], known: Mapping[str, Comparison]
+) -> list[UsageLine]:
+    lines: dict[tuple[Any, ...], UsageLine] = {}
     for model, *rest in found:
         key, sums = tuple(rest[: len(query.by)]), [int(value) for value in rest[len(query.by) :]]
         line = lines.get(key)
@@ -157,17 +224,23 @@ def _statement(query: UsageQuery, known: Mapping[str, Comparison]) -> Select[Any
     """Sums by the groups, and by each model that has a list price of its own to compare with."""
     compared = case((UsageRow.model.in_(known), UsageRow.model), else_="").label("compared_model")
     groups = [GROUPS[name] for name in query.by]
-    conditions: list[ColumnElement[bool]] = [
+    return (
+        select(
+            compared,
+            *(group.label(f"by_{name}") for name, group in zip(query.by, groups, strict=True)),
+            *(func.sum(column).label(column.key) for column in _SUMMED),
+        )
+        .where(*_conditions(query))
+        .group_by("compared_model", *groups)
+    )
+
+
+def _conditions(query: UsageQuery) -> list[ColumnElement[bool]]:
+    return [
         UsageRow.hour > query.since - HOUR_S,
         UsageRow.hour < query.until,
         *(_condition(name, values) for name, values in query.filters.items()),
     ]
-    return (
-        select(compared, *groups, *(func.sum(column) for column in _SUMMED))
-        .where(*conditions)
-        .group_by("compared_model", *groups)
-        .limit(MAX_ROWS + 1)
-    )
 
 
 def _condition(name: str, values: tuple[str, ...]) -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ FIGURES = (
     "cached_tokens",
     "completion_tokens",
     "estimated_tokens",
+    "audio_seconds",
     "engine_seconds",
     "money",
     "money_per_million_tokens",
@@ -34,6 +35,8 @@ class UsageReport:
     query: UsageQuery
     lines: list[UsageLine]
     currency: str
+    total: int | None = None
+    """How many lines the whole report has, where this is a part of it."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -55,6 +58,7 @@ class UsageReport:
             "since": show_moment(self.query.since),
             "until": show_moment(self.query.until),
             "by": list(self.query.by),
+            "total": len(self.lines) if self.total is None else self.total,
         }
 
     def csv(self) -> str:
@@ -75,6 +79,7 @@ def _values(line: UsageLine) -> dict[str, Any]:
         "cached_tokens": line.cached_tokens,
         "completion_tokens": line.completion_tokens,
         "estimated_tokens": line.estimated_tokens,
+        "audio_seconds": line.audio_seconds,
         "engine_seconds": line.engine_us / 1_000_000,
         "money": line.money / MICROS,
         "money_per_million_tokens": _rounded(line.money_per_million_tokens),

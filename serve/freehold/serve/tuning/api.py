@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 
 def tuning_pages(database: Database, config: TuningConfig, keyring: "KeyRing | None") -> APIRouter:
     """`/v1/fine_tuning/jobs`; without a keyring, for everybody. Nothing is opened before a request."""
-    return tuning_router(database, config, spaces(keyring))
+    return tuning_router(database, config, spaces(keyring, shows_viewers=True))

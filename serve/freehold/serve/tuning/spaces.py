@@ -18,6 +18,8 @@ class Space:
     """Who asks, and what is theirs."""
 
     principal: Principal
+    sees_all: bool = False
+    """Everybody's, as administrators do: for those who run the house, and where they only look, its viewers."""
 
     @property
     def name(self) -> str:
@@ -28,8 +30,8 @@ class Space:
 
     @property
     def visible(self) -> str | None:
-        """What may be read and deleted; None is everything, which administrators see."""
-        return None if self.principal.is_admin else self.name
+        """What may be read and deleted; None is everything."""
+        return None if self.principal.is_admin or self.sees_all else self.name
 
     @property
     def key_id(self) -> str:
@@ -39,10 +41,11 @@ class Space:
 Spaces = Callable[[Request], Awaitable[Space]]
 
 
-def spaces(keyring: "KeyRing | None", *, must_tune: bool = True) -> Spaces:
+def spaces(keyring: "KeyRing | None", *, must_tune: bool = True, shows_viewers: bool = False) -> Spaces:
     """A dependency that says whose space a request means; without a keyring there is one for everybody.
 
-    It raises Unauthorized (401), and NotAllowed (403) for a key that may not tune where it must.
+    Operators run everybody's; with `shows_viewers`, viewers look at everybody's and change nothing. It raises
+    Unauthorized (401), and NotAllowed (403) for a key that may not tune where it must.
     """
 
     async def space(request: Request) -> Space:
@@ -53,7 +56,11 @@ def spaces(keyring: "KeyRing | None", *, must_tune: bool = True) -> Spaces:
             principal = keyring.find(headers)
         except UnknownKey:
             principal = await keyring.find_new(headers)
-        if must_tune and not (principal.may_tune or principal.is_admin):
+        if principal.is_at_least("operator"):
+            return Space(principal, sees_all=True)
+        if shows_viewers and principal.role == "viewer" and request.method == "GET":
+            return Space(principal, sees_all=True)
+        if must_tune and not principal.may_tune:
             raise NotAllowed(
                 f"{principal.key_id} may not fine-tune",
                 why="files and jobs take a key that may",

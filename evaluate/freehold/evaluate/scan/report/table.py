@@ -1,5 +1,6 @@
 """What `freehold scan` prints for people: the inventory, then what follows from it."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,9 +58,10 @@ def _print_changes(inventory: Inventory, conclusion: Conclusion) -> None:
     for change in conclusion.changes:
         print(f"  {len(change.places)} × {change.what}")
         print(f"      {_places(change.places)}")
-    models = len(conclusion.replacements)
-    if models:
-        print(f"  {models} model name(s) may stay: give the gateway a route of each name (docs/gateway.md).")
+    names = [replacement.model for replacement in conclusion.replacements]
+    if names:
+        print(f"  {len(names)} model name(s) may stay: give the gateway a route of each name (docs/gateway.md), or")
+        print(f"      freehold serve MODEL {' '.join(f'--route {shlex.quote(name)}' for name in names)}")
 
 
 def _print_support(conclusion: Conclusion) -> None:

@@ -1,11 +1,9 @@
 """A gateway as `freehold batch` speaks to it: OpenAI's client, with errors of ours."""
 
-import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from freehold.core.errors import (
     AccessDeniedError,
@@ -15,6 +13,7 @@ from freehold.core.errors import (
     RemoteError,
     UserError,
 )
+from freehold.serve.loopback import is_loopback
 
 if TYPE_CHECKING:
     import openai
@@ -36,7 +35,7 @@ class RemoteBatches:
         import openai
 
         self.url = url.rstrip("/")
-        if offline and not _is_loopback(self.url):
+        if offline and not is_loopback(self.url):
             raise OfflineError(f"{self.url} is not on this machine", why="--offline allows no socket but loopback")
         self._client: openai.OpenAI = openai.OpenAI(base_url=self.url, api_key=key or NO_KEY)
 
@@ -108,11 +107,3 @@ def _error_of(error: "openai.APIStatusError") -> FreeholdError:
     if error.status_code == 429 or error.status_code >= 500:
         return Unreachable(what)
     return AccessDeniedError(what) if error.status_code == 403 else UserError(what)
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -110,7 +110,7 @@ class Part:
             "stream_options": {"include_usage": True},
         }
         body = _encode(document)
-        request = RelayedRequest(whole.endpoint, body, engine.name, document, (0, 0))
+        request = RelayedRequest(whole.endpoint, body, engine.name, document)
         request_id = f"{whole.request_id}-{kind}{number}"
         self._job = Job(
             whole.endpoint, whole.principal, PartPlan((engine,), whole.plan.spec), body, request, request_id

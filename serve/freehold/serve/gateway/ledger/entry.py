@@ -30,6 +30,8 @@ class UsageEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     engine_us: int = 0
     money: int = 0
     """Millionths of the gateway's currency."""
+    audio_seconds: int = 0
+    """Length of the sound in the request, rounded up as OpenAI does."""
 
 
 _encode = msgspec.json.Encoder().encode

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from freehold.serve.config import DeploymentConfig, ProcessEngine, ServedModel
+from freehold.serve.config import DeploymentConfig, RayEngine, ServedModel, VllmEngine
 from freehold.serve.engines.engine import Engine
 from freehold.serve.state.comparing import comparisons
 from freehold.serve.state.money import TokenRates, half_up, micros
@@ -117,4 +117,8 @@ def _gpus(model: ServedModel) -> int:
     assert model.cost is not None, "a model without cost has no price"
     if model.cost.gpus is not None:
         return model.cost.gpus
-    return model.engine.tensor_parallel if isinstance(model.engine, ProcessEngine) else 1
+    if not isinstance(model.engine, VllmEngine):
+        return 1
+    if isinstance(model.engine, RayEngine):
+        return model.engine.tensor_parallel * model.engine.pipeline_parallel * model.engine.replicas
+    return model.engine.tensor_parallel

@@ -37,6 +37,7 @@ class Totals:
         sums[5] += _bounded(entry.estimated_tokens)
         sums[6] += _bounded(entry.engine_us)
         sums[7] += _bounded(entry.money)
+        sums[8] += _bounded(entry.audio_seconds)
         self.entries += 1
 
     def rows(self) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ body in which `find_places` would find something. `find_places` is the exact one
 Why it cannot be walked around: what decides is the shape, wherever it stands. `image_url: "…"` and `image_url: {url:
 "…"}` are looked at in a chat message, in a Responses item, in a tool's result, in a document to rerank, whatever the
 path of the request, the `type` beside it, or the order in which an engine tries a part's keys. So a new endpoint or a
-new container needs no change here, and a part that is two things at once is checked as both. Only `_FREE_FORM` is left
+new container needs no change here, and a part that is two things at once is checked as both. Only `FREE_FORM` is left
 out, by name: schemas, tool arguments and template variables, which engines hand to grammars and templates as data. A
 URL in a text is text, and the bare `url` of a citation is none of these shapes.
 
@@ -37,7 +37,7 @@ _MEDIA_TYPES = frozenset(
 
 _DOCUMENT_KEYS = frozenset({"file_url", "document_url", "source"})
 
-_FREE_FORM = frozenset(
+FREE_FORM = frozenset(
     {
         *("tools", "tool_choice", "tool_calls", "functions", "function_call", "arguments", "parameters"),
         *("response_format", "structured_outputs", "guided_json", "schema", "json_schema", "input_schema"),
@@ -108,7 +108,7 @@ def _walk(node: dict[str, Any] | list[Any], path: str, name: str, found: list[Pl
         return
     for key, value in node.items():
         # The top-level `input` is that of the Responses and the embeddings API; below it, a tool's arguments.
-        if isinstance(value, str) or not (key in _FREE_FORM or (key == "input" and path)):
+        if isinstance(value, str) or not (key in FREE_FORM or (key == "input" and path)):
             _look(node, key, value, f"{path}.{key}" if path else key, key, name, found)
 
 

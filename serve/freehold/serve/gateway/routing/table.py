@@ -17,7 +17,9 @@ from freehold.serve.gateway.routing.split import choose, falls_in
 
 def unknown_model(name: str, known: Iterable[str]) -> UnknownModel:
     """The error for a name that nothing goes by; it lists those there are."""
-    return UnknownModel(f"The model '{name}' does not exist", next_step=f"Models: {', '.join(known) or 'none'}.")
+    there = ", ".join(known)
+    way = f"Models: {there}; a route can lead this name to one of them." if there else "Models: none."
+    return UnknownModel(f"The model '{name}' does not exist", next_step=way)
 
 
 class RouteTable:

@@ -1,0 +1,1 @@
+"""What runs in the engine environment and imports Ray. Freehold need not be installed there."""

@@ -1,0 +1,1 @@
+"""Runs of `freehold evaluate` as their folders tell of them, and promotion by them."""

@@ -1,0 +1,1 @@
+"""Long commands that somebody starts over HTTP: pulls, quantizations, evaluations. Each is a folder and a child."""

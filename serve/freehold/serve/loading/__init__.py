@@ -1,0 +1,1 @@
+"""Models of the config that are unloaded and loaded while the gateway runs."""
