@@ -15,7 +15,7 @@ from freehold.serve.engines.engine import Engine
 from freehold.serve.engines.process import ProcessEngine
 from freehold.serve.state.database import Database, DatabaseUnavailable
 from freehold.serve.state.unloading import unloaded_models
-from freehold.serve.watching.engines import parse_engine
+from freehold.serve.watching.engines import read_engine
 
 log = logging.getLogger("freehold.loading")
 
@@ -100,11 +100,7 @@ def said(actor: str) -> str:
 
 async def _is_busy(session: aiohttp.ClientSession, engine: ProcessEngine) -> bool:
     """By its own numbers; one that does not answer has nothing left to wait for."""
-    try:
-        async with session.get(f"{engine.base_url}/metrics") as answer:
-            reading = parse_engine(await answer.text())
-    except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
-        return False
+    reading = await read_engine(session, engine.base_url, engine.headers)
     return reading is not None and reading.running + reading.queued > 0
 
 

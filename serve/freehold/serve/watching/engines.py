@@ -61,8 +61,14 @@ async def _model(
 async def _place(
     session: aiohttp.ClientSession, limit: asyncio.Semaphore, url: str, headers: Mapping[str, str]
 ) -> EngineReading | None:
+    async with limit:
+        return await read_engine(session, url, headers)
+
+
+async def read_engine(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> EngineReading | None:
+    """What the engine at this address says of itself; None if it does not answer, or is no vLLM."""
     try:
-        async with limit, session.get(f"{url}/metrics", headers=dict(headers), allow_redirects=False) as answer:
+        async with session.get(f"{url}/metrics", headers=dict(headers), allow_redirects=False) as answer:
             return parse_engine(await answer.text()) if answer.status == 200 else None
     except (aiohttp.ClientError, OSError, UnicodeDecodeError):  # TimeoutError is an OSError
         return None
