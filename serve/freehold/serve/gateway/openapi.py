@@ -33,7 +33,7 @@ _SHAPES = {_OPENAI: [_OPENAI], _ANTHROPIC: [_ANTHROPIC], _EITHER: [_OPENAI, _ANT
 """Which forms the errors of an operation may have."""
 _OWNED = ("/v1/files", "/v1/fine_tuning/", "/v1/batches")
 """Pages whose content belongs to the key's team."""
-_MORE = {
+_REFUSALS_OF_PAGES = {
     "create_fine_tuning_job": [404, 429],
     "create_batch": [429],
     "promote_artifact": [404],
@@ -95,7 +95,7 @@ def _guard(path: str, operation: Part) -> None:
     refuses_input = responses.pop(_FROM_FASTAPI, None) is not None
     names = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] != "header"}
     may_miss = [404] if "{" in path or "after" in names else []
-    may_miss += _MORE.get(operation["operationId"], [])
+    may_miss += _REFUSALS_OF_PAGES.get(operation["operationId"], [])
     if path.startswith("/admin/"):
         responses |= _errors([400] * refuses_input + [401, 403, *may_miss, 503], _OPENAI)
     elif path.startswith(_OWNED):

@@ -93,7 +93,7 @@ def handle_errors(pages: FastAPI) -> None:
     pages.add_exception_handler(Exception, _fault)
 
 
-WANTED = (EngineState.READY, EngineState.UNLOADED)
+AS_WANTED = (EngineState.READY, EngineState.UNLOADED)
 """States in which nothing is left to wait for."""
 
 
@@ -106,7 +106,7 @@ def _readiness(engines: Mapping[str, Engine], relay: Relay, *, stands_alone: boo
     An adapter that is not ready is told, and keeps nobody from asking the models.
     """
     own = [engine for engine in engines.values() if engine.adapter is None]
-    is_ready = not relay.is_draining and (stands_alone or all(engine.state in WANTED for engine in own))
+    is_ready = not relay.is_draining and (stands_alone or all(engine.state in AS_WANTED for engine in own))
     models = {name: {"state": engine.state, "detail": engine.detail} for name, engine in engines.items()}
     status = "draining" if relay.is_draining else "ready" if is_ready else "not ready"
     return JSONResponse({"status": status, "models": models}, status_code=200 if is_ready else 503)
