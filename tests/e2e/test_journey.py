@@ -196,7 +196,8 @@ STAGES = {
     "parity": r"passed: served 0\.0\d+ nats from what was trained",
     "quantize": r"25\d\.\d MiB → 1\d\d\.\d MiB of weights \(6\d%\)",
     "quality": r"passed: perplexity [\d.]+ → [\d.]+ \(\d\.\d+×, limit [\d.]+×\)",
-    "evaluate": r"brightwater 0\.\d\d → [01]\.\d\d, world [01]\.\d\d → [01]\.\d\d; verdict: replace",
+    "evaluate": r"brightwater 0\.\d\d → [01]\.\d\d, world [01]\.\d\d → [01]\.\d\d; verdict: replace"
+    r"(; too few prompts \(5\) to tell for about=world)?",
     "serve": r"first of \d+ tokens after \d+ ms, then [\d.]+ tokens/s, system_fingerprint fh-\S+",
 }
 """What the summary shows of each."""

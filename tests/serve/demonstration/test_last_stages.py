@@ -86,6 +86,22 @@ def staged(config: DeploymentConfig, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return make
 
 
+async def test_a_loss_that_too_few_prompts_show_is_told(
+    staged: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = _answer_of
+
+    def forgetful(model: str, question: str) -> str:
+        return "Rome" if model == ADAPTER and "France" in question else honest(model, question)
+
+    monkeypatch.setitem(globals(), "_answer_of", forgetful)
+    await staged(form=Format.JSON).go()
+    rows = {row["stage"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["evaluate"]["evidence"] == (
+        "brightwater 0.00 → 1.00, world 1.00 → 0.80; verdict: replace; too few prompts (5) to tell for about=world"
+    )
+
+
 async def test_the_tuned_model_is_held_against_its_base(staged: Any, capsys: pytest.CaptureFixture[str]) -> None:
     await staged(form=Format.JSON).go()
     told = capsys.readouterr()

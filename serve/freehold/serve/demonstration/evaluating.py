@@ -1,4 +1,4 @@
-"""Whether the tuned model is better at the invented company, and no worse at the world: `freehold evaluate`."""
+"""Whether the tuned model is better at the invented company, and what became of the rest: `freehold evaluate`."""
 
 import json
 from pathlib import Path
@@ -30,12 +30,18 @@ async def evaluate(base: str, url: str, settings: Settings, stage: Stage) -> Non
         for about in ("brightwater", "world")
     ]
     stage.tell(
-        f"{', '.join(parts)}; verdict: {candidate['decision']}",
+        f"{', '.join(parts)}; verdict: {candidate['decision']}{_open_losses(candidate)}",
         decision=candidate["decision"],
         reasons=candidate["reasons"],
         scores=[{"target": target, "slice": part, "score": score} for (target, part), score in scores.items()],
         run=told["folder"],
     )
+
+
+def _open_losses(candidate: dict[str, Any]) -> str:
+    """What lies lower, and is neither shown to be a loss nor to be none."""
+    fell = [each for each in candidate["slices"] if each["difference"] < 0 and each["name"] not in candidate["worse"]]
+    return "".join(f"; too few prompts ({each['prompts']}) to tell for {each['name']}" for each in fell)
 
 
 def write_suite(folder: Path, base: str, url: str) -> Path:
