@@ -16,6 +16,10 @@ import yaml
 from fixtures.journeys import Running, all_gone, freehold, running
 from fixtures.stub_engine import SSE, Call, StubEngine
 
+from freehold.core.settings import Settings
+from freehold.serve.config import DeploymentConfig
+from freehold.serve.running import serving as running_deployment
+
 CHAT = "/v1/chat/completions"
 LIMIT_S = 30.0
 """A busy machine gets as long as that; what is waited for takes one or two seconds."""
@@ -97,11 +101,17 @@ class Front:
 
     async def chat(self, times: int) -> list[int]:
         """Statuses of so many requests."""
-        return [(await self.ask("POST", CHAT, json={"model": "tiny"}))[0] for _ in range(times)]
+        return [await _chat(self.url) for _ in range(times)]
 
     async def total(self, name: str) -> float:
         """A series of the gateway's `/metrics`."""
         return _value((await self.ask("GET", "/metrics"))[1], name)
+
+
+async def _chat(url: str) -> int:
+    """Status of a request on a connection of its own."""
+    async with aiohttp.ClientSession() as session, session.post(f"{url}{CHAT}", json={"model": "tiny"}) as response:
+        return response.status
 
 
 def _value(text: str, name: str) -> float:
@@ -207,6 +217,18 @@ async def _is_draining(front: Front) -> bool:
         return [(await front.ask("GET", "/ready"))[0] for _ in range(10)] == [503] * 10
     except aiohttp.ClientOSError:
         return False
+
+
+async def test_ready_is_said_when_every_worker_knows(
+    home: Path, engine: StubEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("freehold.serve.workers.states.LOOK_S", 3600)  # nobody notices by himself
+    models = {"tiny": {"engine": {"kind": "remote", "baseUrl": engine.base_url}}}
+    config = DeploymentConfig.model_validate({"models": models, "gateway": {"port": 0, "workers": 2}})
+    async with running_deployment(config, Settings(home)) as deployment:
+        await asyncio.wait_for(deployment.until_ready(), LIMIT_S)
+        assert "Ready after" in capsys.readouterr().err
+        assert [await _chat(deployment.url) for _ in range(20)] == [200] * 20
 
 
 @pytest.mark.slow

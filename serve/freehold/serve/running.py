@@ -4,8 +4,9 @@ import asyncio
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from freehold.core.errors import EngineError
 from freehold.core.progress import hint
@@ -91,11 +92,11 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
     try:
         opened = _gateway_here if config.gateway.workers == 1 else _gateway_of_workers
-        async with opened(fleet.engines, config, settings) as url, _following(fleet, config, settings):
-            hint(f"Gateway on {url} (a model answers 503 until it is ready)")
+        async with opened(fleet.engines, config, settings) as front, _following(fleet, config, settings):
+            hint(f"Gateway on {front.url} (a model answers 503 until it is ready)")
             await fleet.start()
             async with tuning(config, settings):
-                yield Deployment(fleet, url)
+                yield Deployment(fleet, front)
     finally:
         await fleet.stop()
         hint("Stopped.")
@@ -120,29 +121,42 @@ async def _following(fleet: Fleet, config: DeploymentConfig, settings: Settings)
         await asyncio.to_thread(database.close)
 
 
+@dataclass(frozen=True)
+class Front:
+    """A gateway, wherever it runs."""
+
+    url: str
+    """Base URL, without `/v1`."""
+    until_it_knows: Callable[[], Awaitable[None]]
+    """Returns when all of it acts on the engines as they are now."""
+
+
 @asynccontextmanager
 async def _gateway_here(
     engines: Mapping[str, Engine], config: DeploymentConfig, settings: Settings
-) -> AsyncIterator[str]:
-    """The URL of a gateway in this process."""
+) -> AsyncIterator[Front]:
+    """A gateway in this process: it sees the engines themselves."""
+
+    async def at_once() -> None: ...
+
     check_governance(config, settings)
     table = RouteTable(engines, config.routes, build_upstreams(config), tell_rollback)
     async with (
         governance(config, settings, engines=engines) as services,
         serve_gateway(engines, config.gateway, table, services) as gateway,
     ):
-        yield gateway.url
+        yield Front(gateway.url, at_once)
 
 
 @asynccontextmanager
 async def _gateway_of_workers(
     engines: Mapping[str, Engine], config: DeploymentConfig, settings: Settings
-) -> AsyncIterator[str]:
-    """The URL of a gateway of several processes."""
+) -> AsyncIterator[Front]:
+    """A gateway of several processes."""
     build_upstreams(config)  # what is wrong should show here, once, and not in each worker
     check_governance(config, settings)
-    async with gateway_workers(engines, config, settings) as url:
-        yield url
+    async with gateway_workers(engines, config, settings) as workers:
+        yield Front(workers.url, workers.until_they_know)
 
 
 def tell_rollback(route: str, reason: str) -> None:
@@ -153,18 +167,22 @@ def tell_rollback(route: str, reason: str) -> None:
 class Deployment:
     """Engines and the gateway in front of them, running."""
 
-    def __init__(self, fleet: Fleet, url: str) -> None:
+    def __init__(self, fleet: Fleet, front: Front) -> None:
         self._fleet = fleet
-        self.url = url
-        """Base URL of the gateway, without `/v1`."""
+        self._front = front
         self._began = time.monotonic()
+
+    @property
+    def url(self) -> str:
+        """Base URL of the gateway, without `/v1`."""
+        return self._front.url
 
     @property
     def engines(self) -> Mapping[str, Engine]:
         return self._fleet.engines
 
     async def until_ready(self) -> None:
-        """Return when every engine has settled. Raises EngineError if all have failed."""
+        """Return when every engine has settled and the gateway knows. Raises EngineError if all have failed."""
         await self._fleet.until_settled()
         engines = self._fleet.engines.values()
         ready = [engine.name for engine in engines if engine.state is EngineState.READY]
@@ -173,4 +191,5 @@ class Deployment:
             raise EngineError(
                 "No engine became ready", why=reasons, next_step="Run `freehold doctor`, or read the logs."
             )
+        await self._front.until_it_knows()
         hint(f"Ready after {time.monotonic() - self._began:.1f} s: {', '.join(ready) or 'nothing'} at {self.url}/v1")

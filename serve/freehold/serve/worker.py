@@ -45,7 +45,8 @@ async def _work() -> int:
     order = read_order(await lines.readline())
     fleet = MirroredFleet()
     fleet.show(await lines.readline())
-    parent = _Parent(lines, fleet, stopping)
+    report(shown=True)
+    parent = _Parent(lines, fleet, stopping, report)
     try:
         await _serve(order, fleet, parent, stopping, report)
     except FreeholdError as error:
@@ -77,16 +78,20 @@ async def _standard_input() -> asyncio.StreamReader:
 class _Parent:
     """Listens to the parent, and notices its end."""
 
-    def __init__(self, lines: asyncio.StreamReader, fleet: MirroredFleet, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, lines: asyncio.StreamReader, fleet: MirroredFleet, stopping: asyncio.Event, report: "_Reports"
+    ) -> None:
         self.gone = asyncio.Event()
         self._lines = lines
         self._fleet = fleet
         self._stopping = stopping
+        self._report = report
         self._task = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         while (line := await self._lines.readline()).endswith(b"\n"):
             self._fleet.show(line)
+            self._report(shown=True)
         self.gone.set()
         signal.alarm(ORPHANED_LIMIT_S)
         self._stopping.set()

@@ -55,7 +55,7 @@ class Served:
         """The engine as it stands once every worker says that it is so."""
         async with asyncio.timeout(LIMIT_S):
             while True:
-                seen = [(await self.ask("GET", "/admin/v1/engines"))[1]["data"] for _ in range(4)]
+                seen = [(await self.ask("GET", "/admin/v1/engines"))[1]["data"] for _ in range(12)]
                 engines = [next(each for each in one if each["name"] == model) for one in seen]
                 if {engine["state"] for engine in engines} == {state}:
                     return dict(engines[0])

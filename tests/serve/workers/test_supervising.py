@@ -1,5 +1,6 @@
 """The parent of workers that misbehave."""
 
+import asyncio
 import textwrap
 from pathlib import Path
 
@@ -79,3 +80,24 @@ async def test_an_order_reaches_the_worker_and_no_command_line(workers: Workers,
     order, engines, arguments = (home / "seen").read_bytes().splitlines()
     assert b'"document":{"models":{"tiny"' in order
     assert (engines, arguments) == (b"[]", b"[]")
+
+
+async def test_what_a_worker_was_told_counts_when_it_says_so(workers: Workers, program: Path, home: Path) -> None:
+    program.write_text(
+        textwrap.dedent(f"""
+            import pathlib, sys, time
+            print('{{"listening": true}}', flush=True)
+            sys.stdin.buffer.readline()
+            for line in sys.stdin.buffer:
+                while not pathlib.Path({str(home)!r}, "go").exists():
+                    time.sleep(0.01)
+                print('{{"shown": true}}', flush=True)
+        """)
+    )
+    await workers.start()
+    knowing = asyncio.create_task(workers.until_they_know())
+    await asyncio.sleep(0.5)
+    assert not knowing.done()
+    (home / "go").touch()
+    await asyncio.wait_for(knowing, 30)
+    await workers.stop()

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections import deque
 from contextlib import suppress
 
 from freehold.serve.engines.orphans import leash_environment
@@ -21,6 +22,9 @@ class WorkerProcess:
         self._reason = ""
         self.listening = asyncio.Event()
         """Set once it answers requests."""
+        self.knows = -1
+        """The newest version of the engines' states that it has said to act on."""
+        self._told: deque[int] = deque()
 
     @classmethod
     async def start(cls, order: bytes) -> "WorkerProcess":
@@ -62,18 +66,21 @@ class WorkerProcess:
     async def _feed(self, states: EngineStates) -> None:
         assert self._process.stdin is not None, "asked for as a pipe"
         with suppress(ConnectionError):  # it has ended
-            async for line in states.lines():
+            async for version, line in states.lines():
+                self._told.append(version)
                 self._process.stdin.write(line)
                 await self._process.stdin.drain()
 
     async def _hear(self) -> None:
-        """`{"listening": true}` once it answers, `{"failed": "…"}` before it gives up."""
+        """`{"listening": true}` once it answers, `{"shown": true}` for each line, `{"failed": "…"}` if it gives up."""
         assert self._process.stdout is not None, "asked for as a pipe"
         async for line in self._process.stdout:
             report = json.loads(line)
             self._reason = report.get("failed", self._reason)
             if report.get("listening"):
                 self.listening.set()
+            if report.get("shown"):
+                self.knows = self._told.popleft()
 
     def drain(self) -> None:
         """Ask it to finish what it does, and end."""

@@ -16,24 +16,34 @@ class EngineStates:
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
         self._line = describe(engines)
+        self._version = 0
         self._changed = asyncio.Event()
 
     async def watch(self) -> None:
         """Notice changes, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            line = describe(self._engines)
-            if line != self._line:
-                self._line = line
-                self._changed.set()
-                self._changed = asyncio.Event()
+            self.look()
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """The state now, and the newest one after each change; who reads slowly misses those in between."""
-        last = b""
+    def look(self) -> int:
+        """Notice changes now; the version of what is now so."""
+        line = describe(self._engines)
+        if line != self._line:
+            self._line = line
+            self._version += 1
+            self._changed.set()
+            self._changed = asyncio.Event()
+        return self._version
+
+    async def lines(self) -> AsyncIterator[tuple[int, bytes]]:
+        """The state now, and the newest one after each change, each with its version: 0, and more from then on.
+
+        Who reads slowly misses those in between.
+        """
+        last = -1
         while True:
-            if self._line != last:
-                last = self._line
-                yield last
+            if self._version != last:
+                last = self._version
+                yield last, self._line
             else:
                 await self._changed.wait()

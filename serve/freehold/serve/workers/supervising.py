@@ -24,6 +24,7 @@ START_LIMIT_S = 60.0
 """A worker listens after one or two seconds, unless the machine is very busy."""
 BACKOFF_S = 0.25
 BACKOFF_LIMIT_S = 30.0
+TOLD_POLL_S = 0.01
 HEALTHY_AFTER_S = 60.0
 """A life this long clears the count of those before it."""
 CLOSING_S = 30.0
@@ -33,8 +34,8 @@ CLOSING_S = 30.0
 @asynccontextmanager
 async def gateway_workers(
     engines: Mapping[str, Engine], config: DeploymentConfig, settings: Settings
-) -> AsyncIterator[str]:
-    """The URL of a gateway of `gateway.workers` processes; leaving the block drains and stops it.
+) -> AsyncIterator["Workers"]:
+    """A gateway of `gateway.workers` processes; leaving the block drains and stops it.
 
     Raises EnvironmentProblem if the port is not to be had or a worker does not start.
     """
@@ -46,7 +47,7 @@ async def gateway_workers(
         workers = Workers(config, settings, EngineStates(engines), folder.path)
         try:
             await workers.start()
-            yield url_of(config.gateway.host, port)
+            yield workers
         finally:
             await workers.stop()
             folder.remove()
@@ -68,6 +69,7 @@ class Workers:
     def __init__(self, config: DeploymentConfig, settings: Settings, states: EngineStates, folder: Path) -> None:
         self._config = config
         self._settings = settings
+        self.url = url_of(config.gateway.host, config.gateway.port)
         self._states = states
         self._folder = folder
         self._alive: dict[int, WorkerProcess] = {}
@@ -86,6 +88,13 @@ class Workers:
                 await asyncio.gather(*up)
         except TimeoutError as error:
             raise _did_not_start(f"not all of them listened within {START_LIMIT_S:.0f} s") from error
+
+    async def until_they_know(self) -> None:
+        """Return when all of them act on the engines as they are now; for one that has ended, the next one does."""
+        version = self._states.look()
+        numbers = range(1, self._config.gateway.workers + 1)
+        while not all(number in self._alive and self._alive[number].knows >= version for number in numbers):
+            await asyncio.sleep(TOLD_POLL_S)
 
     async def stop(self) -> None:
         """Drain all of them; returns when none is left."""
