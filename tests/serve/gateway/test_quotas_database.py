@@ -105,6 +105,19 @@ async def test_all_limits_of_a_key_are_leased_in_one_call(replica: Replica, plug
     assert spent == {"requests": 1, "tokens": 8, "concurrent": 0, "month_tokens": 8, "month_money": 15}
 
 
+async def test_what_took_the_database_long_to_grant_is_not_taken_for_idle(replica: Replica, plug: Plug) -> None:
+    book = await replica(sync_s=0.01)
+    plug.blocked = asyncio.Event()
+    waiting = asyncio.create_task(book.acquire(KEY, Limits(concurrent_requests=1, monthly_tokens=1500), 10, 0))
+    await asyncio.sleep(0.1)
+    plug.ahead_s = 2.5  # longer than a key without requests keeps what it has, and than others are waited for
+    demands, blocked, plug.blocked = plug.demands, plug.blocked, None
+    blocked.set()
+    reservation = await waiting
+    assert plug.demands <= demands + 1, "it is not given back and asked for again"
+    reservation.settle(10, 0)
+
+
 async def test_requests_that_come_together_share_one_call(replica: Replica, plug: Plug) -> None:
     book = await replica()
     calls = plug.calls

@@ -43,6 +43,7 @@ class Account:
         self.turns_at = 0.0
         """Monotonic time at which a window ends."""
         self.used_at = 0.0
+        """Monotonic time at which something was last taken, or got for somebody to take."""
         self.answer: asyncio.Future[None] | None = None
         """Done when the database has answered, or has failed to; none if it is not being asked for this key."""
         self.waiting: asyncio.Event | None = None

@@ -126,6 +126,7 @@ class Courier:
                 self._fail(asked)
                 return
         for account in asked:
+            account.used_at = self._clock.monotonic()  # who has waited for this takes it after our next visit, maybe
             _answered(account)
 
     async def _lease(self, asked: dict[Account, Amounts]) -> None:
