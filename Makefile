@@ -4,7 +4,7 @@ RUN := .venv/bin/python -m
 # Test files that run at a time. What is marked `alone` runs by itself afterwards.
 JOBS ?= 2
 
-# What needs neither an engine nor special hardware and takes less than ten seconds.
+# What needs neither an engine nor special hardware, without the files that take long together.
 UNIT := not engine and not slow and not gpu and not cluster and not browser
 
 .DEFAULT_GOAL := help

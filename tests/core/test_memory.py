@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 HELD = """

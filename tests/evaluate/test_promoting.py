@@ -22,6 +22,8 @@ from freehold.evaluate.promoting import promote
 from freehold.evaluate.report.of_run import report_of_run
 from freehold.evaluate.running.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 KINDS = {"extract": 120, "translate": 120, "chat": 120}
 CLOSED = {"extract": 0.9, "translate": 0.5, "chat": 0.8}
 REGRESSED = {"extract": 0.4, "translate": 0.8, "chat": 0.8}

@@ -17,6 +17,8 @@ from freehold.evaluate.cli.replay import app
 from freehold.evaluate.replay.building import Replay, suite_of
 from freehold.evaluate.results.reading import read_answers
 
+pytestmark = pytest.mark.slow
+
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 TEXTS, CALLS = 40, 20
 

@@ -34,6 +34,7 @@ def test_the_schema_is_that_of_the_config_today() -> None:
     assert json.loads(ended.stdout) == json.loads((CHART / "values.schema.json").read_text()), "make chart"
 
 
+@pytest.mark.slow
 def test_the_pulled_artifacts_are_listed(chart: Packaged) -> None:
     for name in SCENARIOS:
         values = yaml.safe_load(scenario(name).read_text()) or {}

@@ -39,6 +39,7 @@ OWN = ("adapters", "keda", "lws", "postgresql")
 
 
 @pytest.mark.parametrize("name", OWN)
+@pytest.mark.slow
 def test_each_block_of_a_scenario_may_be_missing(chart: Packaged, tmp_path: Path, name: str) -> None:
     values = yaml.safe_load(scenario(name).read_text())
     outcomes = set()

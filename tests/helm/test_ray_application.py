@@ -65,6 +65,7 @@ def test_it_starts_vllm_on_ray_with_what_was_prepared(application: Any) -> None:
     assert application.COMMAND[4:6] == ("--distributed-executor-backend", "ray")
 
 
+@pytest.mark.slow
 def test_it_is_there_once_vllm_answers_and_ends_it(
     application: Any, healthy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ def test_the_longest_release_name_fits(chart: Packaged, name: str) -> None:
 
 
 @pytest.mark.parametrize("release", [OLD, NEW], ids=lambda release: release.version)
+@pytest.mark.slow
 def test_rendering_twice_is_equal(chart: Packaged, release: Release) -> None:
     def once(*more: str) -> str:
         values = ("-f", str(scenario("postgresql")), "--api-versions", "gateway.networking.k8s.io/v1")

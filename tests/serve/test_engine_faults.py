@@ -13,6 +13,8 @@ from fixtures.stub_engine import SSE, Call
 
 from freehold.serve.gateway import new_event_loop
 
+pytestmark = pytest.mark.slow
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": new_event_loop}

@@ -17,6 +17,8 @@ from freehold.serve.config import parse_config
 from freehold.serve.gateway import new_event_loop
 from freehold.serve.governing import check_governance
 
+pytestmark = pytest.mark.slow
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": new_event_loop}

@@ -22,6 +22,8 @@ from freehold.serve.senses import Modality, Senses
 from freehold.serve.senses.images import Patches
 from freehold.serve.senses.sounds import Sound
 
+pytestmark = pytest.mark.slow
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], Any]]:
     return {"uvloop": new_event_loop}

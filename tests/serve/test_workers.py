@@ -20,6 +20,8 @@ from freehold.core.settings import Settings
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.running import serving as running_deployment
 
+pytestmark = pytest.mark.slow
+
 CHAT = "/v1/chat/completions"
 LIMIT_S = 30.0
 """A busy machine gets as long as that; what is waited for takes one or two seconds."""

@@ -12,6 +12,8 @@ from freehold.core.gates import Verdict, record_verdict
 from freehold.core.settings import load_settings
 from freehold.core.store import Artifact, Store
 
+pytestmark = pytest.mark.slow
+
 
 def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "freehold.core.cli", "store", *arguments]

@@ -9,6 +9,8 @@ from fixtures.wheels import SHARED
 from freehold.core.environment.clone import STAMP, ensure_clone
 from freehold.core.errors import RefusedError
 
+pytestmark = pytest.mark.slow
+
 PROJECT = """
 [build-system]
 requires = ["hatchling"]

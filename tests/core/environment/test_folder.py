@@ -63,6 +63,7 @@ def test_one_half_made_by_a_killed_process_is_built_again(tmp_path: Path) -> Non
     assert sorted(path.name for path in folder.iterdir()) == [MARKER, "content"]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_build_it_once(tmp_path: Path) -> None:
     folder, built = tmp_path / "environment", tmp_path / "built"
     processes = [start_building(folder, built, 0.5) for _ in range(2)]

@@ -12,6 +12,7 @@ from freehold.core.environment.packages import PARTS, install_pins, installed, s
 from freehold.core.errors import EnvironmentProblem
 
 
+@pytest.mark.slow
 def test_installs_the_pins_alone(wheelhouse: Path, quick_environment: Path, tmp_path: Path) -> None:
     write_wheel(wheelhouse, "alpha-thing", "1.0", requires=["beta", "torchvision"])
     write_wheel(wheelhouse, "alpha-thing", "2.0")
@@ -20,6 +21,7 @@ def test_installs_the_pins_alone(wheelhouse: Path, quick_environment: Path, tmp_
     assert installed(quick_environment) == {"alpha-thing": "1.0"}
 
 
+@pytest.mark.slow
 def test_a_pin_that_cannot_be_had_fails_with_its_name(
     wheelhouse: Path, quick_environment: Path, tmp_path: Path
 ) -> None:

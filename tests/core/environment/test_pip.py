@@ -9,6 +9,8 @@ from freehold.core.environment.lock import Pin
 from freehold.core.environment.pip import pip_environ, require_torch_build, resolve_pins, run_pip
 from freehold.core.errors import EnvironmentProblem
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_build_that_is_there_is_found(wheelhouse: Path, quick_environment: Path, tmp_path: Path) -> None:
     write_wheel(wheelhouse, "torch", "2.13.0+cpu")

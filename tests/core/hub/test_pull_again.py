@@ -19,6 +19,8 @@ from freehold.core.hub.pull import PullOptions, pull
 from freehold.core.settings import Settings, load_settings
 from freehold.core.store import ProbeReference, Store
 
+pytestmark = pytest.mark.slow
+
 MODEL = "owner/tiny"
 COMMIT = "c" * 40
 NOWHERE = "http://127.0.0.1:9"

@@ -105,6 +105,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_in_mid_write_leaves_a_readable_file(store: RecordingStore) -> None:
     root = Path(__file__).parents[3]
     environment = os.environ | {"PYTHONPATH": f"{root / 'core'}:{root / 'tests'}"}

@@ -124,6 +124,7 @@ def test_bytes_that_changed_after_signing_are_found_by_name(store: Store, artifa
         sign_artifact(store, artifact, Signer(pair.private))
 
 
+@pytest.mark.slow
 def test_it_is_what_the_packages_own_command_makes_and_takes(store: Store, artifact: Artifact, tmp_path: Path) -> None:
     pair = make_key(tmp_path)
     made = sign_artifact(store, artifact, Signer(pair.private))

@@ -19,6 +19,8 @@ from fixtures.stub_openai import Planted, StubOpenAI, question
 
 from freehold.evaluate.results.reading import read_answers
 
+pytestmark = pytest.mark.slow
+
 COUNT = 30
 LINES = [{"prompt": f"Say {n}", "expected": str(n), "id": str(n)} for n in range(COUNT)]
 

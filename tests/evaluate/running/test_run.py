@@ -22,6 +22,8 @@ from freehold.evaluate.running.folder import RunFolder
 from freehold.evaluate.running.run import Finished, Options, run
 from freehold.evaluate.suite.loading import Overrides, load_suite
 
+pytestmark = pytest.mark.slow
+
 SUMS = [
     {"prompt": f"{n} + {n}", "expected": str(2 * n), "id": f"sum-{n}", "slices": {"size": "big" if n > 9 else "small"}}
     for n in range(20)

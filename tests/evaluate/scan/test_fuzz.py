@@ -43,6 +43,7 @@ def test_any_text(file: str, text: str) -> None:
 
 @SETTINGS
 @given(cut=st.integers(0, 2000), put=st.sampled_from(PIECES), file=st.sampled_from(["a.py", "a.ts"]))
+@pytest.mark.slow
 def test_sources_that_are_cut_short(cut: int, put: str, file: str) -> None:
     source = Path(__file__).read_text()
     check(file, (source[:cut] + put + source[cut + 7 : 2000]).encode("utf-8", "replace").decode())

@@ -43,6 +43,7 @@ async def test_code_is_right_if_it_passes_its_tests(kind: str, answer: str, valu
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 async def test_code_without_end_is_ended(kind: str) -> None:
     score = await score_of(scorer_of("code", sandbox=kind, wallS=1), "add()", "def add():\n    while True: pass")
     assert (score.value, score.why) == (0, "it ran for more than 1 s")

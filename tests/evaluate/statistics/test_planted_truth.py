@@ -11,6 +11,8 @@ from freehold.evaluate.statistics.comparison import Comparison, compare
 from freehold.evaluate.statistics.interval import mean_interval
 from freehold.evaluate.verdict import Decision, judge
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 200
 ALPHA = 0.05
 SAMPLING_ERROR = 2 * (ALPHA * (1 - ALPHA) / SEEDS) ** 0.5

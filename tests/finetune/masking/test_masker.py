@@ -91,6 +91,7 @@ def test_the_engine_stops_where_the_generation_config_says(tmp_path: Path) -> No
     assert stop_token_ids(tmp_path) == (1, 2)
 
 
+@pytest.mark.slow
 def test_the_default_model(pulled_home: Path) -> None:
     artifact = Store(pulled_home / "store").get("smollm2-135m-instruct")
     masker = load_masker(artifact.path)

@@ -44,6 +44,7 @@ def made(shelf: Store, base: Artifact, scratch: Path) -> Callable[[str, Callable
 Made = Callable[[str, Callable[[Files], None]], Judged]
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_an_honest_adapter(made: Made) -> None:
     honest = made("honest", lambda files: None)
     assert (obstacles(honest), load_causes(honest)) == ([], [])
@@ -130,6 +131,7 @@ def test_another_model_than_the_trainers_is_told_by_its_content(made: Made, shel
     assert obstacles(same) == [], "a second pull under another name is the same model"
 
 
+@pytest.mark.slow
 def test_shuffled_rows_of_a_merged_model_are_named(shelf: Store, base: Artifact, scratch: Path) -> None:
     name = "model.layers.1.mlp.down_proj.weight"
     merged = _judged(add_merged(shelf, base, "scrambled", scratch, permute_rows(name)), base)

@@ -18,6 +18,8 @@ from freehold.finetune.parity.causes import Judged, reasons
 from freehold.finetune.parity.compare import compare, limits_for
 from freehold.finetune.parity.measure import ServedAnswer
 
+pytestmark = pytest.mark.slow
+
 
 def _reasons(artifact: Artifact, base: Artifact, dtype: torch.dtype) -> list[str]:
     from peft import PeftModel

@@ -14,6 +14,8 @@ from freehold.core.store import Artifact, Store
 from freehold.finetune.parity.prompts import Prompt, choose_prompts
 from freehold.finetune.parity.reference import answers, template_digest, write_reference
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def adapter(shelf: Store, base: Artifact, scratch: Path) -> Artifact:

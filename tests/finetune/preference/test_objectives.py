@@ -90,6 +90,7 @@ def test_the_loss_of_kto_is_that_of_the_paper(make_setup: Make, masker: Masker) 
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: objective.name)
+@pytest.mark.slow
 def test_training_raises_the_chosen_over_the_rejected_answers(
     objective: Objective, make_setup: Make, masker: Masker
 ) -> None:

@@ -16,6 +16,8 @@ from freehold.finetune.recipe import Recipe
 from freehold.finetune.scale.report import WorkerFiles
 from freehold.finetune.scale.workers import run_workers
 
+pytestmark = pytest.mark.slow
+
 PRELUDE = """
 import os, sys, signal
 rank = int(os.environ["RANK"])

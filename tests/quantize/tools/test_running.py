@@ -15,6 +15,8 @@ from freehold.quantize.tools import standalone
 from freehold.quantize.tools.order import Order
 from freehold.quantize.tools.running import ToolFailed, run_tool
 
+pytestmark = pytest.mark.slow
+
 HEAD = "import json, os, sys, time; order = json.load(open(sys.argv[1])); tell = order['report_to'];"
 
 

@@ -68,6 +68,7 @@ def _audited(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 async def test_an_adapter_is_loaded_shown_and_unloaded(
     api: httpx.AsyncClient, store: Store, base: Artifact, tmp_path: Path
 ) -> None:

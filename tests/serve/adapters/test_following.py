@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fixtures.adapters import add_adapter
 
 from freehold.core.store import Artifact, Store
@@ -16,6 +17,8 @@ from freehold.serve.engines.engine import EngineState
 from freehold.serve.state.adapters import add_adapter as ask_for
 from freehold.serve.state.database import Database, open_database
 from freehold.serve.state.migrating import migrate
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., Any]
 """The fixture `start`: a context with a bench in it."""

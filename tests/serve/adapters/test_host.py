@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fixtures.adapters import add_adapter
 from fixtures.policies import policies
 
@@ -12,6 +13,8 @@ from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.host import Wanted
 from freehold.serve.adapters.status import AdapterPhase
 from freehold.serve.engines.engine import EngineState
+
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., Any]
 """The fixture `start`: a context with a bench in it."""

@@ -20,6 +20,8 @@ from freehold.serve.child_command import error_of, output_of
 from freehold.serve.evidence import runs
 from freehold.serve.evidence.holding import is_held
 
+pytestmark = pytest.mark.slow
+
 WORSE = {"extract": 0.0, "chat": 0.8}
 API = "/admin/v1/evaluations"
 

@@ -20,6 +20,8 @@ from freehold.serve.jobs.desk import JobDesk
 from freehold.serve.jobs.folder import OVER, JobFolder, JobRecord, told
 from freehold.serve.jobs.kinds import Evaluate, Pull
 
+pytestmark = pytest.mark.slow
+
 API = "/admin/v1/jobs"
 
 

@@ -179,6 +179,7 @@ async def test_keys_come_in_pages(client: httpx.AsyncClient, store: KeyStore) ->
         ({"x-api-key": "ADMIN"}, 200, None),
     ],
 )
+@pytest.mark.slow
 async def test_administrators_alone_come_in(
     headers: dict[str, str], status: int, code: str | None, client: httpx.AsyncClient, store: KeyStore
 ) -> None:

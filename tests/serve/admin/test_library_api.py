@@ -15,6 +15,8 @@ from freehold.core.store.index import ArtifactIndex
 from freehold.core.store.lineage import LINEAGE_FILE
 from freehold.serve.library.shelf import Shelf
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[House]:

@@ -16,6 +16,8 @@ from freehold.serve.state.key_fields import NewKey
 from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.tables import AllowanceRow
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[House]:

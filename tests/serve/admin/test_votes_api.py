@@ -13,6 +13,8 @@ from freehold.core.dataset.reading import Scan
 from freehold.core.dataset.sources.opening import open_sources
 from freehold.evaluate.prompts.lines import read_prompts
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Capital of France?"}]
 VOTE: dict[str, Any] = {
     "messages": MESSAGES,

@@ -28,6 +28,8 @@ from freehold.serve.batches.client.journey import BatchFailed
 from freehold.serve.batches.client.ticket import place
 from freehold.serve.cli.batch import app
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

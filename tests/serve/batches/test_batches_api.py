@@ -17,6 +17,8 @@ from sqlalchemy import Connection, update
 from freehold.serve.batches.journal import Journal
 from freehold.serve.state.tables import BatchJobRow, FileRow
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_script_goes_from_file_to_batch_to_answers(house: BatchHouse) -> None:
     client = await house.client(team="acme", models=["tiny"])

@@ -22,6 +22,8 @@ from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.state.loads import Load, loads_elsewhere
 
+pytestmark = pytest.mark.slow
+
 
 class Desk:
     """The engine's view: who is at it, batch lines and clients apart."""

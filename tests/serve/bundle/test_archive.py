@@ -141,6 +141,7 @@ def test_a_file_that_changed_since_it_was_recorded_is_refused_by_name(tmp_path: 
 
 @settings(max_examples=60, deadline=None)
 @given(where=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@pytest.mark.slow
 def test_any_flipped_bit_is_told_and_costs_one_member_alone(
     tmp_path_factory: pytest.TempPathFactory, where: float, bit: int
 ) -> None:

@@ -339,6 +339,7 @@ def test_signatures_that_an_artifact_has_come_along(outside: Outside, inside: In
     assert verify(inside.store, done.artifacts[0], inside.trust)
 
 
+@pytest.mark.slow
 def test_model_signings_own_command_verifies_what_plain_tools_unpack(outside: Outside) -> None:
     bundle = outside.create(part_bytes=100_000).files
     folder = outside.folder / "unpacked"

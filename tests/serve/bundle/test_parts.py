@@ -41,6 +41,7 @@ def short_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_wheels_are_downloaded_by_the_lock_and_pinned_by_digest(
     short_lock: Path, wheelhouse: Path, tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_wheels_are_downloaded_by_the_lock_and_pinned_by_digest(
     assert lines == [f"{one.name}=={one.version} --hash=sha256:{one.sha256}" for one in wheels]
 
 
+@pytest.mark.slow
 def test_pip_installs_from_the_requirements_and_refuses_a_changed_wheel(
     short_lock: Path, wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_pip_installs_from_the_requirements_and_refuses_a_changed_wheel(
     assert ended.returncode != 0 and "DO NOT MATCH THE HASHES" in ended.stderr
 
 
+@pytest.mark.slow
 def test_what_an_index_lacks_is_told_in_pips_words(short_lock: Path, wheelhouse: Path, tmp_path: Path) -> None:
     write_wheel(wheelhouse, "freehold", "0.1.0")
     with pytest.raises(Exception, match=r"alpha==1\.0"):

@@ -18,6 +18,8 @@ from freehold.serve.state.adapters import remove_adapter
 from freehold.serve.state.database import open_database
 from freehold.serve.state.migrating import migrate
 
+pytestmark = pytest.mark.slow
+
 MakePod = Callable[..., Any]
 
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROBE = """
 import sys
 for name in ("torch", "transformers", "vllm", "peft", "safetensors", "numpy", "datasets", "ray"):

@@ -15,6 +15,8 @@ from freehold.serve.adapters.status import AdapterPhase
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.gateway.winding import ABORT_PATH
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO, THREE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 TURNS = {"gateway": {"port": 0, "drainTimeoutS": 1, "spreading": "round-robin"}}
 """For tests of what becomes of requests at each of the replicas; by default equal requests go to the same one."""

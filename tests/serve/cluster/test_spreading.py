@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from fixtures.replicas import Replicas, ask, until
 from fixtures.stub_engine import Call
+
+pytestmark = pytest.mark.slow
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 

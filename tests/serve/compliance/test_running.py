@@ -15,6 +15,8 @@ from freehold.core.errors import AccessDeniedError, OfflineError, RemoteError
 from freehold.serve.cli.audit import app
 from freehold.serve.compliance.running import ask_gateway
 
+pytestmark = pytest.mark.slow
+
 
 class Gateway:
     """The one page of a gateway that is asked."""

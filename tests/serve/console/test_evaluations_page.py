@@ -11,6 +11,8 @@ from fixtures.models import add_artifact
 
 from freehold.core.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -21,6 +21,8 @@ from freehold.serve.gateway.principal import Principal
 from freehold.serve.state.files import StorageQuota
 from freehold.serve.tuning.spaces import Space
 
+pytestmark = pytest.mark.slow
+
 TUNING = "/v1/fine_tuning/jobs"
 LINE = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "tiny", "messages": []}}
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import httpx
+import pytest
 from fixtures.console import House, house, signed_in
 from fixtures.console_jobs import WITH_ARTIFACT
 from fixtures.library import MODEL, furnish
 
 from freehold.serve.engines.engine import EngineState
+
+pytestmark = pytest.mark.slow
 
 
 async def test_an_empty_store_says_what_to_do(admin: httpx.AsyncClient) -> None:

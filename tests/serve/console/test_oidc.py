@@ -17,7 +17,7 @@ from freehold.serve.config import ConsoleConfig, DeploymentConfig
 from freehold.serve.governing import check_governance
 
 __all__ = ["issuer"]
-pytestmark = PROVIDERS_WARNINGS
+pytestmark = [PROVIDERS_WARNINGS, pytest.mark.slow]
 
 
 @pytest.fixture

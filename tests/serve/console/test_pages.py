@@ -11,6 +11,8 @@ from fixtures.console_data import use_for_a_month
 
 from freehold.serve.console.pages.overview import charts_of
 
+pytestmark = pytest.mark.slow
+
 FORM = {"name": "chat", "team": "support", "role": "app", "label": "must-stay"}
 
 

@@ -1,6 +1,7 @@
 """The playground's page: who may ask what, and what is known of them."""
 
 import httpx
+import pytest
 from fixtures.console import House, signed_in
 from fixtures.library import furnish
 
@@ -15,6 +16,7 @@ async def test_models_are_offered_with_what_they_take(running: House, admin: htt
     assert "Nobody has voted yet" in page
 
 
+@pytest.mark.slow
 async def test_who_may_name_no_model_is_told_so(running: House) -> None:
     async with signed_in(running, running.key("viewer", models=["none-of-these"])) as viewer:
         assert "There is no model that you may ask" in (await viewer.get("/console/playground")).text

@@ -44,6 +44,7 @@ def inline(text: str) -> list[str]:
     return parser.found
 
 
+@pytest.mark.slow
 async def test_every_answer_has_the_headers(running: House, admin: httpx.AsyncClient) -> None:
     async with browser_of(running) as stranger:
         answers = [await stranger.get(f"/console/{name}") for name in ("sign-in", "overview")]
@@ -62,6 +63,7 @@ async def test_every_answer_has_the_headers(running: House, admin: httpx.AsyncCl
             assert answer.headers["cache-control"] == "no-store", answer.url
 
 
+@pytest.mark.slow
 async def test_no_page_has_anything_inline(admin: httpx.AsyncClient) -> None:
     for name in PAGES:
         answer = await admin.get(f"/console/{name}")

@@ -31,6 +31,8 @@ from freehold.serve.state.keys import KeyStore
 from freehold.serve.state.sessions import Person, SessionStore, count_failure, failures_of
 from freehold.serve.state.tables import SessionRow
 
+pytestmark = pytest.mark.slow
+
 
 def acts(made: House) -> list[dict[str, Any]]:
     log = made.home / "audit" / "audit.jsonl"

@@ -8,6 +8,8 @@ import torch
 
 from freehold.serve.engines import cpu_seed
 
+pytestmark = pytest.mark.slow
+
 
 class Runner:
     """What vLLM's runner does with the generators of a step, on a CPU."""

@@ -16,6 +16,8 @@ import pytest
 
 from freehold.serve.engines.orphans import OWNER_VARIABLE, end_orphans, find_orphans, leash_environment
 
+pytestmark = pytest.mark.slow
+
 # A child that ignores SIGTERM and has started a grandchild in a session of its own: the worst of citizens.
 STUBBORN = textwrap.dedent("""
     import os, signal, subprocess, sys, time

@@ -184,6 +184,7 @@ def test_a_rehearsal_is_reached_from_this_machine_alone(tmp_path: Path) -> None:
     assert "--rehearsal with --host 0.0.0.0" in str(ended.exception)
 
 
+@pytest.mark.slow
 def test_a_rehearsal_of_ours_is_held_to_the_machines_policy(settings: Settings, store: Store) -> None:
     """Its data folder is another; the policy is found all the same."""
     write_policy(settings.own_policy, licenses={"allow": ["MIT"]})

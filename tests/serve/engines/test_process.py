@@ -20,6 +20,8 @@ from freehold.serve.config import ProcessEngine as ProcessConfig
 from freehold.serve.engines.engine import EngineState
 from freehold.serve.engines.process import EngineRuntime, ProcessEngine
 
+pytestmark = pytest.mark.slow
+
 STUB = Path(__file__).parents[2] / "fixtures" / "stub_vllm"
 TOP = {5: math.log(0.9), 6: math.log(0.1)}
 REFERENCE = ProbeReference(

@@ -71,6 +71,7 @@ async def test_a_client_that_says_nothing_is_hung_up_on(serve, engine: StubEngin
         assert await client.closed() == b""
 
 
+@pytest.mark.slow
 async def test_a_long_answer_is_not_late(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
     async def think(call: Call) -> None:
         await asyncio.sleep(0.5)
@@ -110,6 +111,7 @@ async def test_a_body_that_was_asked_for_and_stalls_is_a_408(serve, engine: Stub
         await _is_refused(client, 408, "request_timeout")
 
 
+@pytest.mark.slow
 async def test_a_body_that_dribbles_in_is_a_408(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
     gateway: GatewayServer = await serve(engine, body_timeout_s=0.3)
     async with raw_client(gateway.port) as client:
@@ -119,6 +121,7 @@ async def test_a_body_that_dribbles_in_is_a_408(serve, engine: StubEngine) -> No
         dribbling.cancel()
 
 
+@pytest.mark.slow
 async def test_a_body_that_comes_slowly_but_steadily_is_taken(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
     gateway: GatewayServer = await serve(engine, body_timeout_s=0.3)
     body = json.dumps({**TINY, "filler": "x" * 20_000}).encode()
@@ -302,6 +305,7 @@ async def test_the_kernel_looks_after_clients_that_vanish() -> None:
     assert found == wanted
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_of_200_mb_costs_no_memory_and_loses_no_byte(
     gateway: GatewayServer, engine: StubEngine
 ) -> None:

@@ -57,6 +57,7 @@ JSON = st.recursive(
     JSON,
     st.booleans(),
 )
+@pytest.mark.slow
 def test_any_document_takes_any_value(document: dict[str, Any], value: Any, ascii_only: bool) -> None:
     document = {"model": "a", **document}
     body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")

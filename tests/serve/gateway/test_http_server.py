@@ -261,6 +261,7 @@ async def test_a_client_that_leaves_is_told_once_to_whoever_asked(leave: str) ->
     assert calls == [1]
 
 
+@pytest.mark.slow
 async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope["extensions"][CYCLE].when_gone(lambda: send)
@@ -328,6 +329,7 @@ async def test_a_body_that_is_not_consumed_is_not_read_any_further() -> None:
 
 
 @pytest.mark.parametrize("expect", [b"", b"expect: 100-continue\r\n"])
+@pytest.mark.slow
 async def test_a_body_that_the_application_lets_wait_is_not_late(expect: bytes) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(0.5)

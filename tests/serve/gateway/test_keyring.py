@@ -378,6 +378,7 @@ def dying(postgres_server: PostgresServer, postgres_url: str) -> Iterator[tuple[
     database.close()
 
 
+@pytest.mark.slow
 async def test_known_keys_outlive_the_database_and_catch_up_later(
     dying: tuple[PostgresServer, KeyStore],
     rings: Callable[..., KeyRing],
@@ -407,6 +408,7 @@ async def test_known_keys_outlive_the_database_and_catch_up_later(
     assert [message.levelname for message in caplog.records] == ["WARNING", "INFO"]
 
 
+@pytest.mark.slow
 async def test_a_start_without_database_fails(
     dying: tuple[PostgresServer, KeyStore], rings: Callable[..., KeyRing], tmp_path: Path
 ) -> None:
@@ -418,6 +420,7 @@ async def test_a_start_without_database_fails(
         await rings(store, 3600, snapshot=tmp_path / "none").start()
 
 
+@pytest.mark.slow
 async def test_a_restart_without_database_knows_the_keys_of_the_snapshot(
     dying: tuple[PostgresServer, KeyStore],
     rings: Callable[..., KeyRing],

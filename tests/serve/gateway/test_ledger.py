@@ -223,6 +223,7 @@ def _record_until_killed(url: str, root: Path, first: int, lines: int) -> int:
     return int(last)
 
 
+@pytest.mark.slow
 async def test_what_was_recorded_survives_a_kill(database: Database, root: Path) -> None:
     url = database.engine.url.render_as_string(hide_password=False)
     chance = random.Random(7)
@@ -286,6 +287,7 @@ async def test_a_living_workers_folder_is_left_alone(database: Database, root: P
         assert counted(database) == (2, 11)
 
 
+@pytest.mark.slow
 async def test_many_workers_lose_and_double_nothing(database: Database, root: Path) -> None:
     workers = [Ledger(database, root, f"worker-{number}", 0.005) for number in range(6)]
     await asyncio.gather(*(worker.start() for worker in workers))
@@ -318,6 +320,7 @@ def events() -> Iterator[Events]:
     logging.getLogger("freehold.ledger").removeHandler(handler)
 
 
+@pytest.mark.slow
 async def test_an_outage_of_the_database_is_told_once_and_made_up_for(
     postgres_server: PostgresServer, root: Path, events: Events
 ) -> None:

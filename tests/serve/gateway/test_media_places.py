@@ -177,6 +177,7 @@ _BLANKS = st.sampled_from(["", " ", "\n\t", "\r"])
 
 @given(_DOCUMENTS, _BLANKS, _BLANKS, st.booleans(), st.lists(st.integers(0, 200), max_size=2))
 @settings(max_examples=400, deadline=None, database=None)
+@pytest.mark.slow
 def test_the_cheap_look_misses_nothing_that_the_exact_one_finds(
     document: Any, before: str, after: str, is_long: bool, escaped: list[int]
 ) -> None:

@@ -17,6 +17,8 @@ from freehold.serve.state.allowances import ALLOWANCE, LEASE
 from freehold.serve.state.database import Database, DatabaseUnavailable
 from freehold.serve.state.quotas import BATCH, REPLICA, sweep
 
+pytestmark = pytest.mark.slow
+
 Result = TypeVar("Result")
 Replica = Callable[..., Awaitable[QuotaBook]]
 

@@ -67,6 +67,7 @@ async def test_a_stream_that_outlasts_the_drain_ends_in_an_error(
     await engine.calls[0].left.wait()
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_does_not_hold_up_the_stop(engine: StubEngine) -> None:
     async def flood(call: Call) -> None:
         await call.start(content_type=SSE)

@@ -60,6 +60,7 @@ def contradictions(features: Mapping[str, Feature], served: set[str], rows: Mapp
     return found
 
 
+@pytest.mark.slow
 def test_the_surface_is_the_gateways(served: set[str], rows: dict[tuple[str, str], str]) -> None:
     assert contradictions(surface(), served, rows) == []
 

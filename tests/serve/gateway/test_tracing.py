@@ -433,6 +433,7 @@ print(*[name for name in sys.modules if name.split(".")[0] == "opentelemetry"])
 """
 
 
+@pytest.mark.slow
 def test_nothing_of_opentelemetry_is_imported_without_need() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT_PROBE], capture_output=True, text=True, check=False, timeout=60

@@ -15,6 +15,8 @@ from freehold.core.errors import EnvironmentProblem, UserError
 from freehold.core.store import Store
 from freehold.serve.cli.mirror import app
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "from freehold.serve.cli.mirror import app; app()"
 
 

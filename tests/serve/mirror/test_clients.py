@@ -14,6 +14,8 @@ from fixtures.models import add_artifact, hub_source, read_files
 from freehold.core.store import Store
 from freehold.serve.mirror.app import build_app
 
+pytestmark = pytest.mark.slow
+
 COMMIT = "e" * 40
 REPO = "acme/tiny-llama"
 

@@ -274,6 +274,7 @@ class Poller(threading.Thread):
         self.revisions.append(revision)
 
 
+@pytest.mark.slow
 def test_no_change_is_missed_while_many_are_made_at_once(store: KeyStore, database_url: str) -> None:
     threads, rounds = 8, 6
     databases = [open_database(database_url) for _ in range(2)]  # two replicas
@@ -330,6 +331,7 @@ def _until_somebody_waits_for_a_lock(database: Database) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_reading_streams_inside_its_transaction(store: KeyStore) -> None:
     store.create_many([NewKey(name=f"key {number}") for number in range(12_000)])
 

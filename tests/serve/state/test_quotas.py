@@ -27,6 +27,8 @@ from freehold.serve.state.quotas import (
     wanted,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 1000
 LEASE_S = 60.0
 THIS_MONTH = int(time.time())

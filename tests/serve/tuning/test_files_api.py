@@ -12,6 +12,8 @@ import psutil
 import pytest
 from fixtures.tuning_house import GOOD, TuningHouse, files_in, until
 
+pytestmark = pytest.mark.slow
+
 
 def kept(house: TuningHouse) -> set[str]:
     return files_in(house.settings.home / "files")

@@ -10,6 +10,8 @@ import openai
 import pytest
 from fixtures.tuning_house import GOOD, PAIRS, TuningHouse, ended, until
 
+pytestmark = pytest.mark.slow
+
 
 async def upload(client: openai.AsyncOpenAI, content: bytes = GOOD, name: str = "train.jsonl") -> str:
     return (await client.files.create(file=(name, content), purpose="fine-tune")).id

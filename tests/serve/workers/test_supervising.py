@@ -82,6 +82,7 @@ async def test_an_order_reaches_the_worker_and_no_command_line(workers: Workers,
     assert (engines, arguments) == (b"[]", b"[]")
 
 
+@pytest.mark.slow
 async def test_what_a_worker_was_told_counts_when_it_says_so(workers: Workers, program: Path, home: Path) -> None:
     program.write_text(
         textwrap.dedent(f"""

@@ -25,6 +25,8 @@ from freehold.serve.engines.ray import engine as ray_engine
 from freehold.serve.engines.ray.adapters import RayAdapters
 from freehold.serve.engines.ray.engine import RayEngine
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 LIMIT_S = 60
 VERSION = "0.32.0"

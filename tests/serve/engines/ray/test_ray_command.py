@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from freehold.core.errors import EnvironmentProblem, FreeholdError, UserError
 from freehold.serve.cli.ray import app
 
+pytestmark = pytest.mark.slow
+
 STARTS = """
 echo "$@" >> {folder}/calls
 env | grep ^RAY_ >> {folder}/environment

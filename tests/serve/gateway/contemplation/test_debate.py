@@ -74,6 +74,7 @@ async def test_a_critic_that_fails_is_left_out() -> None:
         assert "Left out: Critique 3 (small): it answered 503" in answer["choices"][0]["message"]["reasoning"]
 
 
+@pytest.mark.slow
 async def test_drafts_that_hang_leave_the_judge_its_time() -> None:
     async with scene({**DEBATE, "timeS": 1}, tiny=says("4"), small=hangs, judge=says()) as room:
         _, answer = await room.ask(include_reasoning=True)
@@ -83,6 +84,7 @@ async def test_drafts_that_hang_leave_the_judge_its_time() -> None:
         assert "Left out: critique: the time budget is over." in reasoning
 
 
+@pytest.mark.slow
 async def test_a_judge_that_hangs_is_not_waited_for() -> None:
     async with scene({**DEBATE, "timeS": 0.8}, tiny=says("4"), small=says("5"), judge=hangs) as room:
         _, answer = await room.ask()

@@ -96,6 +96,7 @@ async def test_what_is_wrong_between_gateway_and_engine_is_not_the_clients_fault
         assert (await room.ask())[0] == 502
 
 
+@pytest.mark.slow
 async def test_when_the_time_is_over_what_came_is_the_answer() -> None:
     async with scene({**MAJORITY, "timeS": 0.5}, tiny=hangs, small=says("4")) as room:
         status, answer = await room.ask(include_reasoning=True)
@@ -132,6 +133,7 @@ async def test_drafts_get_the_requests_parameters_and_different_seeds() -> None:
         assert room.speakers["tiny"].asked[-1][1]["temperature"] == 0.1
 
 
+@pytest.mark.slow
 async def test_an_engine_without_last_words_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the order to stop, and then says nothing."""
     monkeypatch.setattr(sitting, "LAST_WORDS_S", 0.05)

@@ -12,6 +12,8 @@ from openai import AsyncOpenAI
 
 from freehold.serve.gateway.contemplation import asking
 
+pytestmark = pytest.mark.slow
+
 DEBATE = {"agents": {"tiny": 2}, "judge": "judge"}
 MAJORITY = {"agents": {"tiny": 3}, "mode": "majority"}
 
