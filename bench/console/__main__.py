@@ -1,8 +1,8 @@
 """Pages of a large house: `python -m bench.console [--models 1000] [--rounds 5]`.
 
-A gateway in this process, with as many manifests of its own and as many artifacts. The table has the processor's time
-of the first request, which reads the disk, and the median of those after it; the exit status is 1 if that is over a
-second.
+A gateway in this process, with as many manifests of its own and as many artifacts, which it reads ahead once it has
+started. The table has the seconds of the first request after that, and the median of those after it; the exit status is
+1 if any is over a second.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from freehold.core.store.lineage import LINEAGE_FILE, artifact_id
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.gateway import create_gateway
 from freehold.serve.gateway.routing import RouteTable
-from freehold.serve.governing import governance
+from freehold.serve.governing import READING, governance
 
 KEY = "the-administrators-key"
 ADDRESS = "https://console.bench"
@@ -56,7 +56,7 @@ def main() -> int:
     print("| page | first, s | then, s |\n|---|---|---|")
     for path, first, then in rows:
         print(f"| `{path}` | {first:.2f} | {then:.2f} |")
-    return int(any(then > MOST_S for _, _, then in rows))
+    return int(any(max(first, then) > MOST_S for _, first, then in rows))
 
 
 def furnish(home: Path, count: int) -> None:
@@ -98,15 +98,19 @@ async def visitor(home: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def measured(home: Path, rounds: int) -> list[tuple[str, float, float]]:
-    """Path, processor's seconds of the first request, and the median of those after it."""
+    """Path, seconds of the first request, and the median of those after it."""
     found = []
+    began = time.perf_counter()
     async with visitor(home) as client:
+        if reading := [task for task in asyncio.all_tasks() if task.get_name() == READING]:
+            await asyncio.wait(reading)
+        print(f"Everything is read {time.perf_counter() - began:.1f} s after the start began.")
         for path in PAGES:
             times = []
             for _ in range(1 + rounds):
-                began = time.process_time()
+                began = time.perf_counter()
                 answer = await client.get(path)
-                times.append(time.process_time() - began)
+                times.append(time.perf_counter() - began)
                 assert answer.status_code == 200, f"{path}: {json.dumps(answer.text[:500])}"
             found.append((path, times[0], statistics.median(times[1:])))
     return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +10,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter
 
-from freehold.core.errors import ConfigError
+from freehold.core.errors import ConfigError, FreeholdError
 from freehold.core.policy import policies_here
 from freehold.core.settings import Settings
 from freehold.core.store import Store
@@ -44,7 +45,11 @@ from freehold.serve.state.sessions import SessionStore
 from freehold.serve.tuning.api import tuning_pages
 from freehold.serve.watching.watch import Watch
 
+log = logging.getLogger("freehold.gateway")
+
 MIGRATION_RETRY_S = 1.0
+READING = "read ahead"
+"""Name of the task in which a gateway that has started reads what the console's pages are made of."""
 _NO_ENGINES: Mapping[str, Engine] = {}
 
 
@@ -110,6 +115,9 @@ async def governance(
         stack.push_async_callback(jobs.close)
         desk = _desk(database, config, settings) if has_store else AdapterDesk(database, None, config)
         models = ModelDesk(database, config, engines, runs_engines=has_store)
+        library = Library(settings, engines)
+        if config.gateway.console.enabled:
+            stack.push_async_callback(_cancel, asyncio.create_task(_read_ahead(library), name=READING))
         yield Services(
             keyring=keyring if config.gateway.auth == "keys" else None,
             quotas=quotas,
@@ -121,7 +129,7 @@ async def governance(
             tracer=tracer,
             pages=(
                 *owned_pages(config, database, settings, keyring if config.gateway.auth == "keys" else None),
-                house_router(House(config, settings, database, Library(settings, engines), jobs), keyring, audit),
+                house_router(House(config, settings, database, library, jobs), keyring, audit),
                 *console_pages(config, database, keyring, audit, environ),
             ),
             batches=_batch_runner(config, settings, database, keyring, ledger, replica),
@@ -175,6 +183,14 @@ async def _migrate_later(database: Database) -> None:
             with contextlib.suppress(DatabaseUnavailable):
                 await asyncio.to_thread(migrate, database)
                 return
+
+
+async def _read_ahead(library: Library) -> None:
+    """Nobody waits for it, and what cannot be read is told to whoever asks."""
+    try:
+        await asyncio.to_thread(library.read_ahead)
+    except (FreeholdError, OSError) as error:
+        log.warning("The catalogue and the store were not read ahead: %s", error)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

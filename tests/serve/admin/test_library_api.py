@@ -1,5 +1,6 @@
 """The catalogue, artifacts and lineage over HTTP: what is told, what is left out, and who may ask."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from fixtures.console import ADMIN_KEY, House, browser_of, house
 from fixtures.library import MODEL, add_orphan, add_pulled, furnish, write_manifest
 
+from freehold.core.manifest import ModelManifest
+from freehold.core.manifest.catalogue import read_manifest
 from freehold.core.store import Store
 from freehold.core.store.index import ArtifactIndex
 from freehold.core.store.lineage import LINEAGE_FILE
@@ -176,6 +179,22 @@ async def test_viewers_read_and_applications_do_not(running: House, path: str) -
             assert (await asking.get(f"/admin/v1/{path}")).status_code == expected, role
     async with browser_of(running) as nobody:
         assert (await nobody.get(f"/admin/v1/{path}")).status_code == 401
+
+
+async def test_what_is_large_is_read_before_anybody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a thousand manifests takes longer than a page may."""
+    write_manifest(tmp_path, "ours")
+    read: list[str] = []
+
+    def watched(path: Path) -> ModelManifest:
+        read.append(path.stem)
+        return read_manifest(path)
+
+    monkeypatch.setattr("freehold.serve.library.shelf.read_manifest", watched)
+    async with house(tmp_path), asyncio.timeout(30):
+        while not read:
+            await asyncio.sleep(0.01)
+    assert read == ["ours"]
 
 
 def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ class Library:
         self.measure = Measure()
         self._engines = engines
 
+    def read_ahead(self) -> None:
+        """Read what pages are made of; of a large house that takes a second or two."""
+        self.shelf.catalogue()
+        self.index.artifacts()
+
     def serving(self) -> list[Serving]:
         """What serves which artifact now."""
         return [_serving(engine) for _, engine in sorted(self._engines.items()) if _artifact_of(engine)]
