@@ -111,6 +111,18 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 
 {{- define "freehold.checks.database" -}}
 {{- $gateway := .Values.gateway -}}
+{{- if include "freehold.database.hasClaim" . -}}
+{{- $name := include "freehold.database.name" . -}}
+{{- $live := lookup "v1" "PersistentVolumeClaim" .Release.Namespace $name -}}
+{{- $notes := ($live.metadata | default dict).annotations | default dict -}}
+{{- $made := get $notes "freehold.dev/claim" | default "{}" | fromJson -}}
+{{- $class := $made.storageClassName | default "" -}}
+{{- if and $made (ne $class .Values.database.sqlite.storageClass) -}}
+{{- include "freehold.refuse" (dict
+  "problem" (printf "database.sqlite.storageClass is %q, and the claim %s, which holds keys and usage, was made with %q; that cannot change." .Values.database.sqlite.storageClass $name $class)
+  "fix" (printf "Set it back to %q, or back the database up (docs/operations.md), delete the claim and restore." $class)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (include "freehold.isSqlite" .) (or (gt (int $gateway.replicas) 1) $gateway.autoscaling.enabled) -}}
 {{- include "freehold.refuse" (dict
   "problem" "gateway: several gateways cannot share SQLite, which is a file that one process owns."

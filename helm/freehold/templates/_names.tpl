@@ -42,12 +42,23 @@ what controllers append). A longer one ends in a hash of the whole. */}}
 {{- include "freehold.object" (dict "root" .root "parts" (list "engine" (include "freehold.slug" .model)) "max" 43) -}}
 {{- end -}}
 
+{{/* What cannot change about a claim is in its name: another kind of volume is another one, and models are pulled anew. */}}
 {{- define "freehold.store.name" -}}
-{{- if eq .Values.store.volume.kind "existingClaim" -}}
-{{- .Values.store.volume.claim -}}
+{{- $volume := .Values.store.volume -}}
+{{- if eq $volume.kind "existingClaim" -}}
+{{- $volume.claim -}}
 {{- else -}}
-{{- include "freehold.object" (dict "root" . "parts" (list "store")) -}}
+{{- $parts := list "store" -}}
+{{- $fixed := printf "%s %s" (join "," (sortAlpha $volume.accessModes)) $volume.storageClass -}}
+{{- if ne $fixed "ReadWriteOnce " -}}
+{{- $parts = append $parts (sha256sum $fixed | trunc 8) -}}
 {{- end -}}
+{{- include "freehold.object" (dict "root" . "parts" $parts) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "freehold.database.name" -}}
+{{- include "freehold.object" (dict "root" . "parts" (list "database")) -}}
 {{- end -}}
 
 {{- define "freehold.serviceAccount.name" -}}

@@ -1,0 +1,119 @@
+"""Claims that outlive the values that asked for them stay in the release, so that it can be rolled back.
+
+Helm 3 and 4 refuse a rollback to a revision with an object that exists and that the present revision does not have
+(helm/helm#8228). What the cluster holds is told by a fake server (fixtures/chart/claims_server.py); Helm is real.
+"""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from fixtures.chart.binaries import NEW, OLD, Release
+from fixtures.chart.claims_server import claims_server
+from fixtures.chart.rendering import APIS, SCENARIOS, Object, Packaged, scenario
+
+KEEP = "helm.sh/resource-policy"
+
+
+def _bound(claim: Object, release: str = "rel", namespace: str = "ns") -> Object:
+    """As a cluster shows it that was asked for it by Helm."""
+    bound = copy.deepcopy(claim)
+    owner = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
+    bound["metadata"] |= {"namespace": namespace, "uid": "0" * 8}
+    bound["metadata"].setdefault("annotations", {}).update(owner)
+    bound["spec"] = {"storageClassName": "standard", "volumeName": "pvc-1", "volumeMode": "Filesystem"} | claim["spec"]
+    bound["status"] = {"phase": "Bound"}
+    return bound
+
+
+def _rendered(chart: Packaged, config: Path, name: str, *more: str, release: Release = NEW) -> dict[str, Object]:
+    """Claims of the scenario where the server of this kubeconfig is asked."""
+    options = [option for api in APIS for option in ("--api-versions", api)]
+    values = (
+        "-n",
+        "ns",
+        "-f",
+        str(scenario(name)),
+        "--kubeconfig",
+        str(config),
+        "--dry-run=server",
+        "--disable-openapi-validation",
+        *options,
+        *more,
+    )
+    done = chart.run("template", "rel", str(chart.folder), *values, release=release)
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == "PersistentVolumeClaim"}
+
+
+@pytest.fixture(scope="module")
+def kinds(chart: Packaged) -> set[tuple[str, str]]:
+    """All that the scenarios ask a cluster for."""
+    return {(each["apiVersion"], each["kind"]) for name in SCENARIOS for each in chart.render(name).objects}
+
+
+@pytest.fixture(scope="module")
+def every(chart: Packaged) -> dict[str, Object]:
+    """The claims of all scenarios."""
+    found = [each for name in SCENARIOS for each in chart.render(name).of("PersistentVolumeClaim")]
+    return {each["metadata"]["name"]: each for each in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", [OLD, NEW], ids=lambda release: release.version)
+def test_each_scenario_keeps_the_claims_of_all_others(
+    chart: Packaged, every: dict[str, Object], kinds: set[tuple[str, str]], tmp_path: Path, release: Release
+) -> None:
+    assert len(every) > 3
+    assert all(each["metadata"]["annotations"][KEEP] == "keep" for each in every.values())
+    with claims_server(tmp_path, [_bound(each) for each in every.values()], kinds) as config:
+        for name in SCENARIOS:
+            shown = _rendered(chart, config, name, release=release)
+            assert shown.keys() == every.keys(), name
+            for claim, before in every.items():
+                # Not a field more or less than it was made with: a rollback would take it away, which is refused.
+                assert shown[claim]["spec"] == before["spec"], (name, claim)
+                assert shown[claim]["metadata"]["annotations"] == before["metadata"]["annotations"], (name, claim)
+
+
+def test_others_claims_are_left_alone(
+    chart: Packaged, every: dict[str, Object], kinds: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    own = chart.render("postgresql").of("PersistentVolumeClaim")
+    (claim,) = (each for each in every.values() if each["metadata"]["name"].endswith("-database"))
+    of_another_release = _bound(claim, release="other")
+    labels = {**claim["metadata"]["labels"], "app.kubernetes.io/instance": "other"}
+    of_a_kept_label = _bound(claim | {"metadata": {**claim["metadata"], "labels": labels}})
+    not_to_be_kept = _bound(claim)
+    del not_to_be_kept["metadata"]["annotations"]["freehold.dev/claim"]
+    on_its_way_out = _bound(claim)
+    on_its_way_out["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    for other in (of_another_release, of_a_kept_label, not_to_be_kept, on_its_way_out):
+        with claims_server(tmp_path, [other], kinds) as config:
+            shown = _rendered(chart, config, "postgresql")
+        assert shown.keys() == {each["metadata"]["name"] for each in own}
+    with claims_server(tmp_path, [_bound(claim)], kinds) as config:
+        assert claim["metadata"]["name"] in _rendered(chart, config, "postgresql")
+
+
+def test_the_class_of_a_database_that_exists_is_not_changed(
+    chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    (claim,) = chart.render("minimal").of("PersistentVolumeClaim", "-database")
+    with claims_server(tmp_path, [_bound(claim)], kinds) as config:
+        assert claim["metadata"]["name"] in _rendered(chart, config, "minimal")
+        other = ("--set", "database.sqlite.storageClass=fast")
+        with pytest.raises(AssertionError, match='was made with ""; that cannot change') as refused:
+            _rendered(chart, config, "minimal", *other)
+    assert 'Set it back to ""' in str(refused.value)
+    with claims_server(tmp_path, [], kinds) as config:
+        _rendered(chart, config, "minimal", *other)
+
+
+def test_one_that_is_not_to_be_kept_says_nothing(chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path) -> None:
+    with claims_server(tmp_path, [], kinds) as config:
+        shown = _rendered(chart, config, "minimal", "--set", "store.volume.keep=false,database.sqlite.keep=false")
+    assert len(shown) == 2
+    assert all("annotations" not in each["metadata"] for each in shown.values())
