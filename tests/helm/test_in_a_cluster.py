@@ -1,7 +1,7 @@
-"""Claims that outlive the values that asked for them stay in the release, so that it can be rolled back.
+"""What the chart renders by what a cluster has already: a fake one (fixtures/chart/fake_cluster.py); Helm is real.
 
-Helm 3 and 4 refuse a rollback to a revision with an object that exists and that the present revision does not have
-(helm/helm#8228). What the cluster holds is told by a fake server (fixtures/chart/claims_server.py); Helm is real.
+Claims that outlive the values that asked for them stay in the release: Helm refuses a rollback to a revision with an
+object that exists and that the present revision does not have (helm/helm#8228).
 """
 
 import copy
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fixtures.chart.binaries import NEW, OLD, Release
-from fixtures.chart.claims_server import claims_server
+from fixtures.chart.fake_cluster import fake_cluster
 from fixtures.chart.rendering import APIS, SCENARIOS, Object, Packaged, scenario
 
 KEEP = "helm.sh/resource-policy"
@@ -27,8 +27,8 @@ def _bound(claim: Object, release: str = "rel", namespace: str = "ns") -> Object
     return bound
 
 
-def _rendered(chart: Packaged, config: Path, name: str, *more: str, release: Release = NEW) -> dict[str, Object]:
-    """Claims of the scenario where the server of this kubeconfig is asked."""
+def _rendered(chart: Packaged, config: Path, name: str, *more: str, release: Release = NEW) -> list[Object]:
+    """The scenario where the server of this kubeconfig is asked."""
     options = [option for api in APIS for option in ("--api-versions", api)]
     values = (
         "-n",
@@ -44,7 +44,10 @@ def _rendered(chart: Packaged, config: Path, name: str, *more: str, release: Rel
     )
     done = chart.run("template", "rel", str(chart.folder), *values, release=release)
     assert done.returncode == 0, done.stderr
-    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def _claims(objects: list[Object]) -> dict[str, Object]:
     return {each["metadata"]["name"]: each for each in objects if each["kind"] == "PersistentVolumeClaim"}
 
 
@@ -57,8 +60,7 @@ def kinds(chart: Packaged) -> set[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def every(chart: Packaged) -> dict[str, Object]:
     """The claims of all scenarios."""
-    found = [each for name in SCENARIOS for each in chart.render(name).of("PersistentVolumeClaim")]
-    return {each["metadata"]["name"]: each for each in found}
+    return _claims([each for name in SCENARIOS for each in chart.render(name).objects])
 
 
 @pytest.mark.slow
@@ -68,9 +70,9 @@ def test_each_scenario_keeps_the_claims_of_all_others(
 ) -> None:
     assert len(every) > 3
     assert all(each["metadata"]["annotations"][KEEP] == "keep" for each in every.values())
-    with claims_server(tmp_path, [_bound(each) for each in every.values()], kinds) as config:
+    with fake_cluster(tmp_path, [_bound(each) for each in every.values()], kinds) as config:
         for name in SCENARIOS:
-            shown = _rendered(chart, config, name, release=release)
+            shown = _claims(_rendered(chart, config, name, release=release))
             assert shown.keys() == every.keys(), name
             for claim, before in every.items():
                 # Not a field more or less than it was made with: a rollback would take it away, which is refused.
@@ -91,29 +93,48 @@ def test_others_claims_are_left_alone(
     on_its_way_out = _bound(claim)
     on_its_way_out["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     for other in (of_another_release, of_a_kept_label, not_to_be_kept, on_its_way_out):
-        with claims_server(tmp_path, [other], kinds) as config:
-            shown = _rendered(chart, config, "postgresql")
+        with fake_cluster(tmp_path, [other], kinds) as config:
+            shown = _claims(_rendered(chart, config, "postgresql"))
         assert shown.keys() == {each["metadata"]["name"] for each in own}
-    with claims_server(tmp_path, [_bound(claim)], kinds) as config:
-        assert claim["metadata"]["name"] in _rendered(chart, config, "postgresql")
+    with fake_cluster(tmp_path, [_bound(claim)], kinds) as config:
+        assert claim["metadata"]["name"] in _claims(_rendered(chart, config, "postgresql"))
 
 
 def test_the_class_of_a_database_that_exists_is_not_changed(
     chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path
 ) -> None:
     (claim,) = chart.render("minimal").of("PersistentVolumeClaim", "-database")
-    with claims_server(tmp_path, [_bound(claim)], kinds) as config:
-        assert claim["metadata"]["name"] in _rendered(chart, config, "minimal")
+    with fake_cluster(tmp_path, [_bound(claim)], kinds) as config:
+        assert claim["metadata"]["name"] in _claims(_rendered(chart, config, "minimal"))
         other = ("--set", "database.sqlite.storageClass=fast")
         with pytest.raises(AssertionError, match='was made with ""; that cannot change') as refused:
             _rendered(chart, config, "minimal", *other)
     assert 'Set it back to ""' in str(refused.value)
-    with claims_server(tmp_path, [], kinds) as config:
+    with fake_cluster(tmp_path, [], kinds) as config:
         _rendered(chart, config, "minimal", *other)
 
 
 def test_one_that_is_not_to_be_kept_says_nothing(chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path) -> None:
-    with claims_server(tmp_path, [], kinds) as config:
-        shown = _rendered(chart, config, "minimal", "--set", "store.volume.keep=false,database.sqlite.keep=false")
+    with fake_cluster(tmp_path, [], kinds) as config:
+        unkept = ("--set", "store.volume.keep=false,database.sqlite.keep=false")
+        shown = _claims(_rendered(chart, config, "minimal", *unkept))
     assert len(shown) == 2
     assert all("annotations" not in each["metadata"] for each in shown.values())
+
+
+def test_keda_takes_over_from_the_autoscaler_of_before(
+    chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Helm makes what is new before it deletes what is old; KEDA's webhook refuses what another autoscaler scales."""
+
+    def annotations(config: Path) -> list[dict[str, str]]:
+        shown = _rendered(chart, config, "keda")
+        return [each["metadata"].get("annotations", {}) for each in shown if each["kind"] == "ScaledObject"]
+
+    scaled = chart.render("keda").of("ScaledObject")
+    before = [{**each, "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"} for each in scaled[:1]]
+    with fake_cluster(tmp_path, [], kinds) as config:
+        assert annotations(config) == [{}] * len(scaled)
+    with fake_cluster(tmp_path, before, kinds) as config:
+        told = annotations(config)
+    assert [each.get("validations.keda.sh/hpa-ownership") for each in told] == ["false"] + [None] * (len(scaled) - 1)
