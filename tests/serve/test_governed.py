@@ -60,6 +60,21 @@ async def test_a_key_opens_the_door_and_only_as_far_as_its_scope(build: Build) -
             assert answer.status == 403
 
 
+async def test_a_key_that_was_widened_reaches_further_at_once_on_every_replica(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.keyring.KeyRing._poll", lambda ring: asyncio.sleep(3600))
+    house = await build(routes={"alias": {"targets": {"tiny": 1}}})
+    other = await house.replica()
+    key_id, secret = await house.key(routes=["alias"])
+    async with aiohttp.ClientSession(other, headers=bearer(secret)) as session:
+        for status, changes in ((403, {"label": "may-leave"}), (200, {"models": ["tiny"]})):
+            async with house.admin.patch(f"/admin/v1/keys/{key_id}", json=changes) as answer:
+                assert answer.status == 200, await answer.text()
+            async with session.post(CHAT, json={"model": "tiny", "messages": MESSAGES}) as answer:
+                assert answer.status == status, await answer.text()
+
+
 async def test_a_revoked_key_is_out_on_every_replica_and_its_stream_ends(build: Build) -> None:
     house = await build()
     other = await house.replica()

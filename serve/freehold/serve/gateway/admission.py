@@ -55,6 +55,10 @@ class Admission:
             return known or ANONYMOUS
         return await self._keyring.find_new(headers)
 
+    async def renewed(self, principal: Principal) -> Principal:
+        """The same key, as the database has it now. Raises Unauthorized."""
+        return principal if self._keyring is None else await self._keyring.renewed(principal)
+
     def limits(self, principal: Principal) -> bool:
         """Whether what it uses is limited."""
         return self._quotas is not None and principal.is_limited

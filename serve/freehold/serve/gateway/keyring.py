@@ -33,7 +33,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 POLL_S = 0.5
 MAX_BACKOFF_S = 2.0
 NEW_KEY_GAP_S = 0.2
-"""Between looks for keys that are not known: a flood of wrong ones must not become one of queries."""
+"""Between looks for what clients know and this process does not: a flood of wrong keys must not become queries."""
 SNAPSHOT_GAP_S = 10.0
 NEVER = float("-inf")
 ADMIN_KEY_LENGTH = 16
@@ -59,7 +59,7 @@ class _Look(NamedTuple):
 
 
 class KeyRing:
-    """The keys of one gateway process. All but `start`, `find_new` and `refresh` return at once."""
+    """The keys of one gateway process. What is not awaited returns at once."""
 
     def __init__(
         self,
@@ -159,16 +159,25 @@ class KeyRing:
                 raise
             return await self.sessions.principal(headers)
         except UnknownKey:
-            if self._look_for_new is None:
-                self._look_for_new = asyncio.create_task(self._refresh_for_new())
-            # Shielded: others wait for it too when this client leaves.
-            if not await asyncio.shield(self._look_for_new):
+            if not await self._look_again():
                 raise KeysUnavailable(
                     "The API key cannot be checked now",
                     why="it is not among those known so far, and the database does not answer",
                     next_step="Try again.",
                 ) from None
         return self.find(headers)
+
+    async def renewed(self, principal: Principal) -> Principal:
+        """The key, with a look at the database before it counts as too narrow: another replica may have widened it.
+
+        As it was, if the database does not answer or does not know it. Raises Unauthorized if it was revoked.
+        """
+        await self._look_again()
+        entry = self._table.entries.get(principal.key_id)
+        if entry is None:
+            return principal
+        refuse_invalid(entry, entry.secret_hash, self._time())
+        return entry.principal
 
     async def holder(self, key_id: str) -> Principal:
         """The key of this id, for what the gateway does in its name. Raises Unauthorized, and KeysUnavailable."""
@@ -193,6 +202,13 @@ class KeyRing:
         """The wall clock, never set back: a key that has expired stays so."""
         self._latest_time = max(self._latest_time, self._clock())
         return self._latest_time
+
+    async def _look_again(self) -> bool:
+        """A look that begins after the call, one for all who ask for it meanwhile; False if there is no answer."""
+        if self._look_for_new is None:
+            self._look_for_new = asyncio.create_task(self._refresh_for_new())
+        # Shielded: others wait for it too when this client leaves.
+        return await asyncio.shield(self._look_for_new)
 
     async def _refresh_for_new(self) -> bool:
         elapsed_s = asyncio.get_running_loop().time() - self._began

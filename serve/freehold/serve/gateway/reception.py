@@ -9,7 +9,7 @@ from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway import headers
 from freehold.serve.gateway.admission import Admission
 from freehold.serve.gateway.body import read_body
-from freehold.serve.gateway.errors import Unavailable
+from freehold.serve.gateway.errors import NotAllowed, Unavailable
 from freehold.serve.gateway.exchange import Exchange
 from freehold.serve.gateway.job import Job
 from freehold.serve.gateway.media import NO_WEIGHT, Weight
@@ -66,7 +66,12 @@ class Reception:
             owner = self._owners.owner(response_id, principal)
             return Job(endpoint, principal, Plan((owner,)), body, None, request_id)
         request = parse_request(endpoint, scope, body)
-        plan = self._table.plan(request, principal, (scope.get("client") or ("",))[0])
+        caller = (scope.get("client") or ("",))[0]
+        try:
+            plan = self._table.plan(request, principal, caller)
+        except NotAllowed:
+            exchange.principal = principal = await self._admission.renewed(principal)
+            plan = self._table.plan(request, principal, caller)
         first = plan.engines[0]
         exchange.model = first.name
         if len(plan.engines) == 1:
