@@ -81,13 +81,6 @@ def test_the_overview_with_data(visitor: Visit) -> None:
     visitor.check("overview")
 
 
-def test_the_catalogue_is_read_before_anybody_waits_for_it(visitor: Visit) -> None:
-    visitor.sign_in()
-    with visitor.page.expect_response("**/console/models/catalogue") as answer:
-        visitor.open("overview")
-    assert answer.value.status == 200
-
-
 def test_charts_begin_at_zero_and_show_gaps(visitor: Visit) -> None:
     page = visitor.sign_in()
     page.wait_for_selector("[data-charts][data-state=drawn]")
