@@ -92,7 +92,7 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
     fleet = build_fleet(config, settings, Store(settings.store_root), hint)
     try:
         opened = _gateway_here if config.gateway.workers == 1 else _gateway_of_workers
-        async with opened(fleet.engines, config, settings) as front, _following(fleet, config, settings):
+        async with opened(fleet.engines, config, settings) as front, _following(fleet, front, config, settings):
             hint(f"Gateway on {front.url} (a model answers 503 until it is ready)")
             await fleet.start()
             async with tuning(config, settings):
@@ -103,14 +103,14 @@ async def serving(config: DeploymentConfig, settings: Settings) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _following(fleet: Fleet, config: DeploymentConfig, settings: Settings) -> AsyncIterator[None]:
+async def _following(fleet: Fleet, front: "Front", config: DeploymentConfig, settings: Settings) -> AsyncIterator[None]:
     """Inside the block, adapters and models come and go as the database says."""
     database = open_database(config.gateway.database or default_url(settings.home))
     followers: list[AdapterFollower | ModelFollower] = [
         ModelFollower(database, fleet.engines, config.gateway.drain_timeout_s)
     ]
     if fleet.hosts:
-        followers.append(AdapterFollower(database, fleet.hosts, config))
+        followers.append(AdapterFollower(database, fleet.hosts, config, front.until_it_knows))
     try:
         for follower in followers:
             await follower.start()

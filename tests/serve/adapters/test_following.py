@@ -63,6 +63,33 @@ async def test_what_is_asked_for_is_loaded_beside_what_the_config_names_and_told
         assert desk.replicas("alpha") == 0, "a replica that ends says so"
 
 
+@pytest.mark.parametrize("limit_s", [3600.0, 0.05])
+async def test_what_answers_is_told_when_the_gateway_knows_of_it(
+    limit_s: float, start: Start, store: Store, base: Artifact, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.serve.adapters.following.KNOWN_LIMIT_S", limit_s)
+    add_adapter(store, base, seed=1)
+    config = _config(base)
+    desk = AdapterDesk(database, store, config)
+    known, asked = asyncio.Event(), asyncio.Event()
+
+    async def until_known() -> None:
+        if "support" in bench.engines:
+            asked.set()
+            await known.wait()
+
+    async with start() as bench:
+        follower = AdapterFollower(database, {"alpha": bench.host}, config, until_known)
+        await follower.start()
+        desk.load("alpha", "support", "support")
+        await asyncio.wait_for(asked.wait(), 60)
+        if limit_s > 1:
+            assert desk.get("alpha", "support").phase is AdapterPhase.LOADING
+            known.set()
+        await _until(lambda: desk.get("alpha", "support").phase is AdapterPhase.READY)
+        await follower.close()
+
+
 async def test_a_failure_is_told_with_its_reason_until_another_artifact_helps(
     start: Start, store: Store, base: Artifact, database: Database
 ) -> None:

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -30,6 +31,9 @@ log = logging.getLogger("freehold.adapters")
 POLL_S = 0.5
 REPORT_S = 5.0
 """A report is due at each change, and after so long: who is silent longer counts as gone (`ALIVE_S`)."""
+KNOWN_LIMIT_S = 2.0
+"""For the gateway in front to know of a change before it is told. A worker that has just ended may take longer: the
+next one knows from its start."""
 
 
 class AdapterPlace(Protocol):
@@ -59,11 +63,19 @@ def configured_adapters(config: DeploymentConfig, model: str) -> dict[str, Wante
 class AdapterFollower:
     """One replica's hosts, by model, kept like the config and the database say together."""
 
-    def __init__(self, database: Database, hosts: Mapping[str, AdapterPlace], config: DeploymentConfig) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hosts: Mapping[str, AdapterPlace],
+        config: DeploymentConfig,
+        until_known: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`until_known` returns when the gateway acts on the engines as they are; None is a gateway that sees them."""
         self.replica = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self._database = database
         self._hosts = hosts
         self._config = config
+        self._until_known = until_known
         self._revision: int | None = None
         self._shadowed: set[str] = set()
         self._reported: list[AdapterReport] = []
@@ -134,6 +146,9 @@ class AdapterFollower:
         now = asyncio.get_running_loop().time()
         if reports == self._reported and now - self._reported_at < REPORT_S:
             return
+        if self._until_known is not None and reports != self._reported:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._until_known(), KNOWN_LIMIT_S)
         await self._database.run(lambda connection: write_reports(connection, self.replica, reports))
         self._reported, self._reported_at = reports, now
 

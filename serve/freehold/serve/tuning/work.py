@@ -168,14 +168,12 @@ class JobWork:
         deadline = time.monotonic() + SERVE_LIMIT_S
         failure: Failure | None = None
         while failure is None and time.monotonic() < deadline:
+            await asyncio.sleep(self._shop.heartbeat_s)  # first: gateways learn in that time what the key may name
             outcome = await publication.outcome()
             if outcome is True:
                 return None
-            if isinstance(outcome, Failure):
-                failure = outcome
-                break
+            failure = outcome or None
             await self._held.keep()
-            await asyncio.sleep(self._shop.heartbeat_s)
         await publication.withdraw()
         return failure or Failure("adapter_not_served", f"No engine had loaded it after {SERVE_LIMIT_S:.0f} s.")
 
