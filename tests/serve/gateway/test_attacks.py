@@ -123,8 +123,8 @@ async def test_a_body_that_dribbles_in_is_a_408(serve, engine: StubEngine) -> No
 
 @pytest.mark.slow
 async def test_a_body_that_comes_slowly_but_steadily_is_taken(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
-    gateway: GatewayServer = await serve(engine, body_timeout_s=0.3)
-    body = json.dumps({**TINY, "filler": "x" * 20_000}).encode()
+    gateway: GatewayServer = await serve(engine, body_timeout_s=1)
+    body = json.dumps({**TINY, "filler": "x" * 40_000}).encode()
     async with raw_client(gateway.port) as client:
         client.send(POST + b"content-length: %d\r\n\r\n" % len(body))
         for start in range(0, len(body), 1000):

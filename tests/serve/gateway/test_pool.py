@@ -12,6 +12,7 @@ from freehold.serve.gateway import pool as pool_module
 from freehold.serve.gateway.connection import ConnectionBroken, EngineConnection
 from freehold.serve.gateway.pool import EnginePool, Origin, parse_base_url
 
+LIMIT_S = 60
 REQUEST = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -80,7 +81,9 @@ async def test_a_connection_that_ends_with_its_answer_is_not_used_again(
 ) -> None:
     engine.answer = _answers(answer, then=then)  # type: ignore[assignment]
     first, body = await _ask(pool, engine)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(LIMIT_S):
+        while first.is_usable:
+            await asyncio.sleep(0.01)
     again, same = await _ask(pool, engine)
     assert again is not first
     assert (body, same) == (b"hi", b"hi")
@@ -150,13 +153,16 @@ async def test_what_arrives_while_held_comes_at_once_and_the_connection_is_used_
     pool: EnginePool, engine: StubEngine
 ) -> None:
     late = [b"1\r\n%d\r\n" % number for number in range(5)]
-    engine.answer = _answers(STREAM + b"1\r\na\r\n", *late, b"0\r\n\r\n")  # type: ignore[assignment]
+    sent = asyncio.Event()
+    pieces = (STREAM + b"1\r\na\r\n", *late, b"0\r\n\r\n")
+    engine.answer = _answers(*pieces, then=lambda call: sent.set())  # type: ignore[assignment]
     connection = await pool.connection(parse_base_url(engine.base_url).origin)
     for _ in range(2):
         await connection.ask(REQUEST)
         assert await connection.read() == b"a"
         connection.hold()
-        await asyncio.sleep(0.2)
+        await asyncio.wait_for(sent.wait(), LIMIT_S)
+        sent.clear()
         assert await connection.read() == b"01234"
         connection.hold()  # at the end there is nothing to hold
         assert await connection.read() == b""

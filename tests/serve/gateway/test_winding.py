@@ -131,7 +131,7 @@ async def test_an_engine_that_cannot_abort_loses_its_connection_and_is_asked_onc
     for _ in range(2):
         count = len(engine.calls)
         await _leave(client, CHAT)
-        await asyncio.wait_for(next(call for call in engine.calls[count:] if call.target == CHAT).left.wait(), 5)
+        await asyncio.wait_for(next(call for call in engine.calls[count:] if call.target == CHAT).left.wait(), 60)
         await _idle(client)
     assert len(asked) == 1
 
@@ -173,7 +173,7 @@ async def test_an_engine_that_ends_badly_is_let_go(
     engine.can_abort, engine.answer = True, functools.partial(end, ending=ending)
     await _leave(client, CHAT)
     await _until(lambda: len(streams), 1)
-    await asyncio.wait_for(streams[0].left.wait(), 5)
+    await asyncio.wait_for(streams[0].left.wait(), 60)
     await _idle(client)
     assert await _metric(client, "freehold_unmetered_streams_total") == 1
 
