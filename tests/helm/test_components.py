@@ -63,6 +63,9 @@ def test_the_gateway_is_told_of_each_engine(chart: Packaged, name: str) -> None:
 def test_a_model_that_sleeps_has_its_requests_held(chart: Packaged) -> None:
     render = chart.render("keda")
     assert {model: each["holdS"] for model, each in _engines_file(render).items()} == {"qwen3-8b": 0, "qwen3-32b": 900}
+    scaled = render.of("ScaledObject")
+    # Helm makes them before it deletes the HPA of an earlier revision, for whose sake KEDA would refuse them.
+    assert {each["metadata"]["annotations"]["validations.keda.sh/hpa-ownership"] for each in scaled} == {"false"}
     asleep = render.one("ScaledObject", "qwen3-32b")["spec"]
     assert (asleep["minReplicaCount"], asleep["maxReplicaCount"]) == (0, 2)
     queries = {trigger["name"]: trigger["metadata"] for trigger in asleep["triggers"]}

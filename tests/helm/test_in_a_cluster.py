@@ -1,6 +1,6 @@
 """What the chart renders by what a cluster has already: a fake one (fixtures/chart/fake_cluster.py); Helm is real.
 
-Claims that outlive the values that asked for them stay in the release: Helm refuses a rollback to a revision with an
+Claims that outlive the values that asked for them stay in the release: Helm 3 refuses a rollback to a revision with an
 object that exists and that the present revision does not have (helm/helm#8228).
 """
 
@@ -27,24 +27,20 @@ def _bound(claim: Object, release: str = "rel", namespace: str = "ns") -> Object
     return bound
 
 
-def _rendered(chart: Packaged, config: Path, name: str, *more: str, release: Release = NEW) -> list[Object]:
-    """The scenario where the server of this kubeconfig is asked."""
-    options = [option for api in APIS for option in ("--api-versions", api)]
-    values = (
-        "-n",
-        "ns",
-        "-f",
-        str(scenario(name)),
-        "--kubeconfig",
-        str(config),
-        "--dry-run=server",
-        "--disable-openapi-validation",
-        *options,
-        *more,
-    )
-    done = chart.run("template", "rel", str(chart.folder), *values, release=release)
+def _asked(
+    chart: Packaged, config: Path, name: str, *more: str, command: str = "template", release: Release = NEW
+) -> str:
+    """What Helm prints of the scenario where the server of this kubeconfig is asked."""
+    apis = [option for api in APIS for option in ("--api-versions", api)] if command == "template" else []
+    where = ("-n", "ns", "--kubeconfig", str(config), "--dry-run=server", "--disable-openapi-validation")
+    values = ("-f", str(scenario(name)), *where, *apis, *more)
+    done = chart.run(command, "rel", str(chart.folder), *values, release=release, home=config.parent)
     assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each]
+    return done.stdout
+
+
+def _rendered(chart: Packaged, config: Path, name: str, *more: str, release: Release = NEW) -> list[Object]:
+    return [each for each in yaml.safe_load_all(_asked(chart, config, name, *more, release=release)) if each]
 
 
 def _claims(objects: list[Object]) -> dict[str, Object]:
@@ -122,19 +118,36 @@ def test_one_that_is_not_to_be_kept_says_nothing(chart: Packaged, kinds: set[tup
     assert all("annotations" not in each["metadata"] for each in shown.values())
 
 
-def test_keda_takes_over_from_the_autoscaler_of_before(
+@pytest.mark.parametrize("release", [OLD, NEW], ids=lambda release: release.version)
+def test_one_that_is_named_anew_is_not_called_unused(
+    chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path, release: Release
+) -> None:
+    (claim,) = chart.render("minimal").of("PersistentVolumeClaim", "-database")
+    name = claim["metadata"]["name"]
+    with fake_cluster(tmp_path, [_bound(claim)], kinds) as config:
+        notes = _asked(chart, config, "postgresql", command="install", release=release)
+        assert f"delete pvc {name}" in notes
+        for value in ("gateway.data.existingClaim", "jobDefaults.dataClaim"):
+            notes = _asked(chart, config, "postgresql", "--set", f"{value}={name}", command="install", release=release)
+            assert f"Claim {name}, of an earlier revision." in notes
+            assert f"delete pvc {name}" not in notes
+
+
+def test_one_that_has_grown_is_not_asked_to_shrink(
     chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path
 ) -> None:
-    """Helm makes what is new before it deletes what is old; KEDA's webhook refuses what another autoscaler scales."""
+    (claim,) = chart.render("minimal").of("PersistentVolumeClaim", "-database")
+    grown = _bound(claim)
+    grown["spec"]["resources"] = {"requests": {"storage": "7Ti"}}
+    with fake_cluster(tmp_path, [grown], kinds) as config:
+        shown = _claims(_rendered(chart, config, "postgresql"))[claim["metadata"]["name"]]
+    assert shown["spec"] == claim["spec"] | {"resources": {"requests": {"storage": "7Ti"}}}
 
-    def annotations(config: Path) -> list[dict[str, str]]:
-        shown = _rendered(chart, config, "keda")
-        return [each["metadata"].get("annotations", {}) for each in shown if each["kind"] == "ScaledObject"]
 
-    scaled = chart.render("keda").of("ScaledObject")
-    before = [{**each, "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"} for each in scaled[:1]]
-    with fake_cluster(tmp_path, [], kinds) as config:
-        assert annotations(config) == [{}] * len(scaled)
-    with fake_cluster(tmp_path, before, kinds) as config:
-        told = annotations(config)
-    assert [each.get("validations.keda.sh/hpa-ownership") for each in told] == ["false"] + [None] * (len(scaled) - 1)
+def test_a_class_of_null_is_the_default_one(chart: Packaged, kinds: set[tuple[str, str]], tmp_path: Path) -> None:
+    own = chart.render("minimal").of("PersistentVolumeClaim")
+    with fake_cluster(tmp_path, [_bound(each) for each in own], kinds) as config:
+        nulls = ("--set", "store.volume.storageClass=null,database.sqlite.storageClass=null")
+        shown = _claims(_rendered(chart, config, "minimal", *nulls))
+    assert [shown[each["metadata"]["name"]]["spec"] for each in own] == [each["spec"] for each in own]
+    assert len(shown) == len(own)

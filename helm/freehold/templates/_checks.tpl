@@ -117,10 +117,11 @@ What cannot work is refused before anything is installed, with the fix. Rendered
 {{- $notes := ($live.metadata | default dict).annotations | default dict -}}
 {{- $made := get $notes "freehold.dev/claim" | default "{}" | fromJson -}}
 {{- $class := $made.storageClassName | default "" -}}
-{{- if and $made (ne $class .Values.database.sqlite.storageClass) -}}
+{{- $asked := .Values.database.sqlite.storageClass | default "" -}}
+{{- if and $made (ne $class $asked) -}}
 {{- include "freehold.refuse" (dict
-  "problem" (printf "database.sqlite.storageClass is %q, and the claim %s, which holds keys and usage, was made with %q; that cannot change." .Values.database.sqlite.storageClass $name $class)
-  "fix" (printf "Set it back to %q, or back the database up (docs/operations.md), delete the claim and restore." $class)) -}}
+  "problem" (printf "database.sqlite.storageClass is %q, and the claim %s, which holds keys and usage, was made with %q; that cannot change." $asked $name $class)
+  "fix" (printf "Set it back to %q. Or back the database up (docs/operations.md), scale the gateway to 0, delete the claim, wait until it is gone, upgrade and restore." $class)) -}}
 {{- end -}}
 {{- end -}}
 {{- if and (include "freehold.isSqlite" .) (or (gt (int $gateway.replicas) 1) $gateway.autoscaling.enabled) -}}

@@ -49,7 +49,7 @@ what controllers append). A longer one ends in a hash of the whole. */}}
 {{- $volume.claim -}}
 {{- else -}}
 {{- $parts := list "store" -}}
-{{- $fixed := printf "%s %s" (join "," (sortAlpha $volume.accessModes)) $volume.storageClass -}}
+{{- $fixed := printf "%s %s" (join "," (sortAlpha $volume.accessModes)) ($volume.storageClass | default "") -}}
 {{- if ne $fixed "ReadWriteOnce " -}}
 {{- $parts = append $parts (sha256sum $fixed | trunc 8) -}}
 {{- end -}}
