@@ -25,12 +25,11 @@ class Remembered(Generic[Read]):
         """What is in the file now. Raises FileNotFoundError, and what `read` raises."""
         about = path.stat()
         stamp = (about.st_ino, about.st_mtime_ns, about.st_size)
-        with self._lock:
+        with self._lock:  # also while it is read: who comes meanwhile waits for that, and does not read it again
             known = self._known.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        found = self._read(path)
-        with self._lock:
+            if known is not None and known[0] == stamp:
+                return known[1]
+            found = self._read(path)
             self.reads += 1
             self._known[path] = (stamp, found)
         return found
