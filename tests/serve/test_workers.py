@@ -19,6 +19,7 @@ from fixtures.stub_engine import SSE, Call, StubEngine
 from freehold.core.settings import Settings
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.running import serving as running_deployment
+from freehold.serve.workers.process import WorkerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -231,6 +232,21 @@ async def test_ready_is_said_when_every_worker_knows(
         await asyncio.wait_for(deployment.until_ready(), LIMIT_S)
         assert "Ready after" in capsys.readouterr().err
         assert [await _chat(deployment.url) for _ in range(20)] == [200] * 20
+
+
+async def test_a_worker_that_hangs_does_not_hide_that_the_others_are_ready(
+    home: Path, engine: StubEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("freehold.serve.running.KNOWN_LIMIT_S", 0.5)
+    never = property(lambda worker: -1, lambda worker, version: None)
+    monkeypatch.setattr(WorkerProcess, "knows", never, raising=False)
+    models = {"tiny": {"engine": {"kind": "remote", "baseUrl": engine.base_url}}}
+    config = DeploymentConfig.model_validate({"models": models, "gateway": {"port": 0, "workers": 2}})
+    async with running_deployment(config, Settings(home)) as deployment:
+        await asyncio.wait_for(deployment.until_ready(), LIMIT_S)
+        told = capsys.readouterr().err
+        assert "Not every worker of the gateway knew of it after" in told
+        assert "Ready after" in told
 
 
 @pytest.mark.slow

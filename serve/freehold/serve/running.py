@@ -28,6 +28,8 @@ from freehold.serve.tuning.runner import tuning
 from freehold.serve.workers.supervising import gateway_workers
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+KNOWN_LIMIT_S = 30.0
+"""For every worker of the gateway to know that engines are ready; one that has died is started anew in that time."""
 
 
 def check_deployment(config: DeploymentConfig, settings: Settings) -> None:
@@ -191,5 +193,8 @@ class Deployment:
             raise EngineError(
                 "No engine became ready", why=reasons, next_step="Run `freehold doctor`, or read the logs."
             )
-        await self._front.until_it_knows()
+        try:
+            await asyncio.wait_for(self._front.until_it_knows(), KNOWN_LIMIT_S)
+        except TimeoutError:
+            hint(f"Not every worker of the gateway knew of it after {KNOWN_LIMIT_S:.0f} s: some may answer 503 longer.")
         hint(f"Ready after {time.monotonic() - self._began:.1f} s: {', '.join(ready) or 'nothing'} at {self.url}/v1")
