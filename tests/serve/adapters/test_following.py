@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from fixtures.adapters import add_adapter
+from sqlalchemy import Connection
 
 from freehold.core.store import Artifact, Store
 from freehold.serve.adapters.desk import AdapterDesk
-from freehold.serve.adapters.following import AdapterFollower
+from freehold.serve.adapters.following import POLL_S, AdapterFollower
 from freehold.serve.adapters.status import AdapterPhase
 from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.engine import EngineState
+from freehold.serve.state.adapters import AdapterReport
 from freehold.serve.state.adapters import add_adapter as ask_for
 from freehold.serve.state.database import Database, open_database
 from freehold.serve.state.migrating import migrate
@@ -74,7 +76,7 @@ async def test_what_answers_is_told_when_the_gateway_knows_of_it(
     known, asked = asyncio.Event(), asyncio.Event()
 
     async def until_known() -> None:
-        if "support" in bench.engines:
+        if "support" in bench.engines and bench.status("support").phase is AdapterPhase.READY:
             asked.set()
             await known.wait()
 
@@ -84,9 +86,36 @@ async def test_what_answers_is_told_when_the_gateway_knows_of_it(
         desk.load("alpha", "support", "support")
         await asyncio.wait_for(asked.wait(), 60)
         if limit_s > 1:
+            await asyncio.sleep(2 * POLL_S)
             assert desk.get("alpha", "support").phase is AdapterPhase.LOADING
             known.set()
         await _until(lambda: desk.get("alpha", "support").phase is AdapterPhase.READY)
+        await follower.close()
+
+
+async def test_what_has_changed_while_the_gateway_was_waited_for_is_not_told(
+    start: Start, store: Store, base: Artifact, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, AdapterPhase]] = []
+
+    def write(connection: Connection, replica: str, reports: list[AdapterReport]) -> None:
+        told.extend((report.name, AdapterPhase(report.phase)) for report in reports if report.name)
+
+    monkeypatch.setattr("freehold.serve.adapters.following.write_reports", write)
+    support, other = add_adapter(store, base, seed=1), add_adapter(store, base, "other", seed=2)
+    replaced = asyncio.Event()
+
+    async def until_known() -> None:
+        if not replaced.is_set() and (await bench.settled("support")).phase is AdapterPhase.READY:
+            bench.want(support=other)
+            replaced.set()
+
+    async with start() as bench:
+        bench.want(support=support)
+        follower = AdapterFollower(database, {"alpha": bench.host}, _config(base, support=support), until_known)
+        await follower.start()
+        assert replaced.is_set()
+        assert told == []
         await follower.close()
 
 

@@ -70,7 +70,7 @@ class AdapterFollower:
         config: DeploymentConfig,
         until_known: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`until_known` returns when the gateway acts on the engines as they are; None is a gateway that sees them."""
+        """`until_known` returns when the gateway acts on the engines as they are, as far as that can be waited for."""
         self.replica = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self._database = database
         self._hosts = hosts
@@ -142,15 +142,20 @@ class AdapterFollower:
         self._shadowed = shadowed
 
     async def _tell(self) -> None:
-        reports = [report for host in self._hosts.values() for report in _reports(self.replica, host)]
+        reports = self._reports()
         now = asyncio.get_running_loop().time()
         if reports == self._reported and now - self._reported_at < REPORT_S:
             return
         if self._until_known is not None and reports != self._reported:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._until_known(), KNOWN_LIMIT_S)
+            if _standing(reports) != _standing(self._reports()):
+                return  # it has changed again: that is for the next look
         await self._database.run(lambda connection: write_reports(connection, self.replica, reports))
         self._reported, self._reported_at = reports, now
+
+    def _reports(self) -> list[AdapterReport]:
+        return [report for host in self._hosts.values() for report in _reports(self.replica, host)]
 
 
 def _reports(replica: str, host: AdapterPlace) -> list[AdapterReport]:
@@ -172,6 +177,11 @@ def _reports(replica: str, host: AdapterPlace) -> list[AdapterReport]:
             )
         )
     return found
+
+
+def _standing(reports: list[AdapterReport]) -> list[tuple[str, str, str, str]]:
+    """What of them anybody acts on."""
+    return [(report.model, report.name, report.phase, report.serving) for report in reports]
 
 
 def _report_end(following: asyncio.Task[None]) -> None:

@@ -24,6 +24,7 @@ from freehold.serve.config import DeploymentConfig
 from freehold.serve.engines.attached import AttachedEngine
 from freehold.serve.engines.engine import Engine, EngineState
 from freehold.serve.engines.replica import describe_replica
+from freehold.serve.engines.service import LOOK_S
 from freehold.serve.running import StopSignal
 from freehold.serve.state.database import Database, elsewhere, open_database
 
@@ -119,7 +120,7 @@ async def _loading(
         yield
         return
     database = _database(config, environ)
-    follower = AdapterFollower(database, {host.base.name: host}, config) if database else None
+    follower = AdapterFollower(database, {host.base.name: host}, config, _until_looked_at) if database else None
     try:
         if follower:
             await follower.start()
@@ -130,6 +131,11 @@ async def _loading(
             await follower.close()
             await asyncio.to_thread(database.close)
         await host.stop()
+
+
+async def _until_looked_at() -> None:
+    """Gateways are elsewhere; in this time each has looked at `/status`."""
+    await asyncio.sleep(LOOK_S)
 
 
 def _database(config: DeploymentConfig, environ: Mapping[str, str]) -> Database | None:
