@@ -1,5 +1,6 @@
 """An unmodified OpenAI client goes from a file of requests to a file of answers."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from fixtures.tuning_house import GOOD, files_in, until
 from sqlalchemy import Connection, update
 
 from freehold.serve.batches.journal import Journal
+from freehold.serve.state.key_fields import KeyChanges
 from freehold.serve.state.tables import BatchJobRow, FileRow
 
 pytestmark = pytest.mark.slow
@@ -555,6 +557,19 @@ WRONG: list[tuple[bytes, str, str | None]] = [
     (lines_of(line("x", model="unknown")), "model_not_found", "model"),
     (lines_of(line("x", model="other")), "model_not_allowed", None),
 ]
+
+
+async def test_a_key_that_was_just_widened_elsewhere_may_start(
+    house: BatchHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.keyring.KeyRing._poll", lambda ring: asyncio.sleep(3600))
+    await house.stop()
+    await house.start()
+    key_id, secret = await house.key(models=["other"])
+    client = house.client_of(secret)
+    assert not [batch async for batch in client.batches.list()], "the key is known here"
+    await asyncio.to_thread(house.keys.update, key_id, KeyChanges(models=["tiny"]))
+    assert (await over(client, (await start_batch(client, some(1))).id)).status == "completed"
 
 
 async def test_nothing_starts_while_a_line_is_wrong_and_each_is_told(house: BatchHouse) -> None:

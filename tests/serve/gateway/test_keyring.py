@@ -341,15 +341,15 @@ async def test_a_client_that_leaves_does_not_take_the_look_with_it(store: KeySto
 
 async def test_a_key_widened_a_moment_ago_elsewhere_reaches_further_at_once(store: KeyStore, ring: KeyRing) -> None:
     record, secret = store.create(NewKey(name="chat", models=["one"]))
-    narrow = await ring.find_new(bearer(secret))
-    assert not narrow.may_use_model("two")
+    assert not (await ring.find_new(bearer(secret))).may_use_model("two")
     await asyncio.to_thread(store.update, record.id, KeyChanges(models=["one", "two"]))
-    assert (await ring.renewed(narrow)).may_use_model("two")
-    await asyncio.to_thread(store.revoke, record.id)
-    with pytest.raises(Unauthorized, match="revoked"):
-        await ring.renewed(narrow)
-    stranger = Principal("key_000000000000", models=frozenset())
-    assert await ring.renewed(stranger) is stranger
+    assert (await ring.find_anew(bearer(secret))).may_use_model("two")
+    await asyncio.to_thread(store.update, record.id, KeyChanges(models=["three"]))
+    _, replaced = await asyncio.to_thread(store.rotate, record.id, 0.0)
+    assert ring.find(bearer(secret)).may_use_model("two"), "nothing has been looked at since"
+    with pytest.raises(Unauthorized):  # not what the key may now, since this is not its secret any more
+        await ring.find_anew(bearer(secret))
+    assert ring.find(bearer(replaced)).may_use_model("three")
 
 
 async def test_a_flood_of_refusals_is_no_flood_of_queries(
@@ -358,7 +358,7 @@ async def test_a_flood_of_refusals_is_no_flood_of_queries(
     _, secret = store.create(NewKey(name="chat", models=["one"]))
     narrow = await ring.find_new(bearer(secret))
     looks = count_looks(ring, monkeypatch)
-    found = await asyncio.gather(*(ring.renewed(narrow) for _ in range(500)))
+    found = await asyncio.gather(*(ring.find_anew(bearer(secret)) for _ in range(500)))
     assert all(one is narrow for one in found)
     assert looks == [1]
 
@@ -422,7 +422,7 @@ async def test_known_keys_outlive_the_database_and_catch_up_later(
             await ring.find_new(bearer(new_secret().text))
         assert (caught.value.http_status, "127.0.0.1" in str(caught.value)) == (503, False)
         known = ring.find(bearer(other))
-        assert await ring.renewed(known) is known, "what was refused stays refused"
+        assert await ring.find_anew(bearer(other)) is known, "what was refused stays refused"
         assert not await ring.refresh()
         server.start()
         store.database.engine.dispose()

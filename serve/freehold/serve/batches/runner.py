@@ -77,6 +77,7 @@ class BatchRunner:
             relay=relay,
             capacity=capacity,
             holder=self._holder,
+            take_in_keys=self._take_in_keys,
             account=self._ledger.record,
             runner=self.replica,
             lease_s=self.lease_s,
@@ -107,6 +108,10 @@ class BatchRunner:
 
     async def _holder(self, key_id: str) -> Principal:
         return ANONYMOUS if self._keyring is None else await self._keyring.holder(key_id)
+
+    async def _take_in_keys(self) -> None:
+        if self._keyring is not None:
+            await self._keyring.refresh()
 
     async def _seek(self, shop: Workshop) -> None:
         """Take one batch after the other, until cancelled."""

@@ -54,6 +54,8 @@ class Workshop:
     capacity: Capacity
     holder: Callable[[str], Awaitable[Principal]]
     """The key of an id. Raises Unauthorized, KeysUnavailable."""
+    take_in_keys: Callable[[], Awaitable[None]]
+    """What has changed about keys until now, as far as the database answers."""
     account: Callable[[UsageEntry], None]
     """For what was used and is no answer of a line."""
     runner: str
@@ -223,6 +225,7 @@ class BatchWork:
 
     async def _check(self, file: InputFile) -> Found:
         batch = self._held.batch
+        await self._shop.take_in_keys()  # a line that is refused here is refused for good
         try:
             principal = await self._shop.holder(batch.key_id)
         except Unauthorized as error:

@@ -55,9 +55,9 @@ class Admission:
             return known or ANONYMOUS
         return await self._keyring.find_new(headers)
 
-    async def renewed(self, principal: Principal) -> Principal:
-        """The same key, as the database has it now. Raises Unauthorized."""
-        return principal if self._keyring is None else await self._keyring.renewed(principal)
+    async def identify_anew(self, headers: list[tuple[bytes, bytes]]) -> Principal:
+        """The same, with that look in any case. Raises Unauthorized."""
+        return ANONYMOUS if self._keyring is None else await self._keyring.find_anew(headers)
 
     def limits(self, principal: Principal) -> bool:
         """Whether what it uses is limited."""

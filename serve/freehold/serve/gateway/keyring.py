@@ -167,17 +167,13 @@ class KeyRing:
                 ) from None
         return self.find(headers)
 
-    async def renewed(self, principal: Principal) -> Principal:
-        """The key, with a look at the database before it counts as too narrow: another replica may have widened it.
+    async def find_anew(self, headers: Headers) -> Principal:
+        """The same, with that look before a key counts as too narrow: another replica may have widened it.
 
-        As it was, if the database does not answer or does not know it. Raises Unauthorized if it was revoked.
+        What is known already, if the database does not answer. Raises Unauthorized, NotAllowed and KeysUnavailable.
         """
         await self._look_again()
-        entry = self._table.entries.get(principal.key_id)
-        if entry is None:
-            return principal
-        refuse_invalid(entry, entry.secret_hash, self._time())
-        return entry.principal
+        return await self.find_new(headers)
 
     async def holder(self, key_id: str) -> Principal:
         """The key of this id, for what the gateway does in its name. Raises Unauthorized, and KeysUnavailable."""

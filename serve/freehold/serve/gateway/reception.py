@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from freehold.serve.gateway.media import MediaInliner
 
 
+OF_THE_KEY = ("model_not_allowed", "must_stay")
+"""Refusals that a change of the key could lift."""
+
+
 class Reception:
     """Everything that can refuse a request before an engine sees it."""
 
@@ -69,8 +73,10 @@ class Reception:
         caller = (scope.get("client") or ("",))[0]
         try:
             plan = self._table.plan(request, principal, caller)
-        except NotAllowed:
-            exchange.principal = principal = await self._admission.renewed(principal)
+        except NotAllowed as refusal:
+            if exchange.delegation is not None or refusal.code not in OF_THE_KEY:
+                raise
+            exchange.principal = principal = await self._admission.identify_anew(scope["headers"])
             plan = self._table.plan(request, principal, caller)
         first = plan.engines[0]
         exchange.model = first.name
