@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,9 +120,10 @@ class BatchRunner:
         while True:
             batch: BatchRecord | None = None
             if not self._is_retired and len(self._works) < self._config.concurrent_batches:
+                at_work = [work.batch_id for work in self._works]
                 try:
                     batch = await shop.database.run(
-                        lambda connection: take_batch(connection, shop.runner, shop.lease_s)
+                        partial(take_batch, runner=shop.runner, lease_s=shop.lease_s, but_not=at_work)
                     )
                 except DatabaseUnavailable as error:
                     log.warning("%s. Batches wait for it", error)

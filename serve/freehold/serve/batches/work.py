@@ -82,6 +82,10 @@ class BatchWork:
         self._resumes_at = 0.0
         """Monotonic time until which a limit of the key has no room for any line."""
 
+    @property
+    def batch_id(self) -> str:
+        return self._held.batch.id
+
     async def run(self) -> None:
         """Return when there is nothing more to do for it here; a cancelled task leaves it to others.
 

@@ -4,6 +4,7 @@ Whoever holds a lease works on the batch alone. A process that dies renews no mo
 over. Times are the database's. Functions run inside the caller's transaction.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, case, delete, select, update
@@ -14,13 +15,18 @@ from freehold.serve.state.files import UNFINISHED
 from freehold.serve.state.tables import BatchJobRow
 
 
-def take_batch(connection: Connection, runner: str, lease_s: float) -> BatchRecord | None:
-    """The next batch that nobody works on, now the runner's; those that were left half-done come first."""
+def take_batch(
+    connection: Connection, runner: str, lease_s: float, but_not: Collection[str] = ()
+) -> BatchRecord | None:
+    """The next batch that nobody works on, now the runner's; those that were left half-done come first.
+
+    `but_not` are those that the runner is at work on, whose lease it may have been too late to renew.
+    """
     time = now(connection)
     half_done_first = case((BatchJobRow.status == "validating", 1), else_=0)
     query = (
         select(BatchJobRow.id)
-        .where(BatchJobRow.status.in_(UNFINISHED), BatchJobRow.lease_until < time)
+        .where(BatchJobRow.status.in_(UNFINISHED), BatchJobRow.lease_until < time, BatchJobRow.id.not_in(but_not))
         .order_by(half_done_first, BatchJobRow.created_at, BatchJobRow.id)
         .limit(1)
     )

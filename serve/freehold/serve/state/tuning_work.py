@@ -4,7 +4,7 @@ Whoever holds a lease works on the job alone. A process that dies renews no more
 Times are the database's. Functions run inside the caller's transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, case, insert, or_, select, update
@@ -17,10 +17,15 @@ from freehold.serve.state.tuning import Happening, JobRecord, Status, get_job, t
 Stage = Literal["check", "train"]
 
 
-def take_job(connection: Connection, runner: str, stage: Stage, lease_s: float) -> JobRecord | None:
-    """The next job of this stage, first come first served, one that was left half-done before all; now the runner's."""
+def take_job(
+    connection: Connection, runner: str, stage: Stage, lease_s: float, but_not: Collection[str] = ()
+) -> JobRecord | None:
+    """The next job of this stage, first come first served, one that was left half-done before all; now the runner's.
+
+    `but_not` are those that the runner is at work on, whose lease it may have been too late to renew.
+    """
     time = now(connection)
-    is_free = JobRow.lease_until < time
+    is_free = and_(JobRow.lease_until < time, JobRow.id.not_in(but_not))
     if stage == "check":
         wanted = and_(JobRow.status == "validating_files", is_free)
     else:

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from freehold.core.environment.gpu import nvidia_smi
 from freehold.core.settings import Settings
@@ -66,10 +67,17 @@ async def tuning(
 async def _work(shop: Workshop, stage: Stage, gpu: int | None) -> None:
     """Take one job after the other, until cancelled."""
     while True:
+        at_work = tuple(shop.at_work)
         try:
-            job = await shop.database.run(lambda connection: take_job(connection, shop.runner, stage, shop.lease_s))
+            job = await shop.database.run(
+                partial(take_job, runner=shop.runner, stage=stage, lease_s=shop.lease_s, but_not=at_work)
+            )
             if job is not None:
-                await JobWork(shop, job, gpu).run(stage)
+                shop.at_work.add(job.id)
+                try:
+                    await JobWork(shop, job, gpu).run(stage)
+                finally:
+                    shop.at_work.discard(job.id)
                 continue
         except DatabaseUnavailable as error:
             log.warning("%s. Fine-tuning jobs wait for it", error)

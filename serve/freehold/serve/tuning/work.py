@@ -3,7 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -52,6 +52,8 @@ class Workshop:
     lease_s: float = 30.0
     """Without a sign of life for so long, a job is anybody's. Longer than a guard takes to end an orphan."""
     heartbeat_s: float = 1.0
+    at_work: set[str] = field(default_factory=set)
+    """Jobs that this process works on now."""
 
     @property
     def config(self) -> TuningConfig:
