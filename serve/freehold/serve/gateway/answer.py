@@ -39,6 +39,7 @@ async def relay_answer(
 ) -> bytes:
     """Relay it to its end and return its first bytes; `first` are those that have been read already.
 
+    An answer that was read whole is left for the exchange's `release`, so that it can be accounted for before.
     `head` and `lines` are its headers, the latter in their final form. Raises ConnectionBroken if the engine does not
     get to its end, EndpointNotSupported if the engine does not have the path.
     """
@@ -57,7 +58,7 @@ async def relay_answer(
         if exchange.tape is not None:
             exchange.tape.append(body)
         exchange.begin(answer.status, head, lines)
-        exchange.end(body)
+        exchange.end_with(body)
         return body
     return await _relay_pieces(answer, head, lines, exchange, meter)
 

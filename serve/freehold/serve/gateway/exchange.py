@@ -30,6 +30,7 @@ class Exchange:
         "_is_event_stream",
         "_last",
         "_over",
+        "_rest",
         "_task",
         "abort_error",
         "client",
@@ -70,6 +71,7 @@ class Exchange:
         self._last = b"\n\n"
         """What the body ended with so far."""
         self._over = False
+        self._rest: bytes | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -118,6 +120,17 @@ class Exchange:
         """Send the rest of the body; nothing can go wrong for the client after it."""
         self._over = True
         self.client.push(body, more=False)
+
+    def end_with(self, body: bytes) -> None:
+        """Have the rest of the body ready for `release`; nothing can go wrong for the client after it."""
+        self._over = True
+        self._rest = body
+
+    def release(self) -> None:
+        """Send what `end_with` was given, once."""
+        if self._rest is not None:
+            body, self._rest = self._rest, None
+            self.client.push(body, more=False)
 
     def fail(self, error: FreeholdError) -> None:
         """Tell the client: by an envelope, by an error event, or by a connection that breaks off.

@@ -194,7 +194,10 @@ class Relay:
         if connection is None or connection.is_read or not connection.is_usable or connection.status >= 400:
             if connection is not None:
                 connection.finish()
-            self.accounts.conclude(attempt)
+            try:  # before the client has all of it: a kill after that finds its usage written down
+                self.accounts.conclude(attempt)
+            finally:
+                attempt.exchange.release()
         else:
             self.winding.take(attempt)
 
