@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fixtures.journeys import link_model
 from fixtures.pages import follow
-from fixtures.replicas import free_port
+from fixtures.ports import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "getting-started" / "ml-engineer.md"
 

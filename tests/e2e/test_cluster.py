@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ import pytest
 import torch
 import yaml
 from fixtures.journeys import MODEL, Running, freehold, link_model, running
+from fixtures.ports import free_port
 from fixtures.trained import add_adapter, add_base
 from safetensors.torch import load_file, save_file
 
@@ -32,19 +32,12 @@ LIMIT_S = 240.0
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Pod:
     """One model's files, ports and data folder; keywords are fields of the model."""
 
     def __init__(self, home: Path, name: str, **model: Any) -> None:
         self.home, self.name = home, name
-        self.port, self.attendant_port = _free_port(), _free_port()
+        self.port, self.attendant_port = free_port(), free_port()
         self.config = home / "freehold.yaml"
         self.config.write_text(yaml.safe_dump({"models": {name: model}, "gateway": {"port": 0, "drainTimeoutS": 5}}))
         self.engines = home / "engines.yaml"

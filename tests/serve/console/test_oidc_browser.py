@@ -1,22 +1,16 @@
 """Sign-in by OpenID Connect in a real Chromium: redirects, cookies and the page's policy as a browser takes them."""
 
-import socket
 from pathlib import Path
 
 import pytest
 from fixtures.console import house_in_thread
 from fixtures.console_browser import browser
 from fixtures.console_identity import PROVIDERS_WARNINGS, SECRET, console, issuer
+from fixtures.ports import free_port
 from playwright.sync_api import Browser
 
 __all__ = ["browser", "issuer"]
 pytestmark = [pytest.mark.browser, PROVIDERS_WARNINGS]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def test_a_browser_goes_to_the_provider_and_comes_back(browser: Browser, issuer: str, tmp_path: Path) -> None:
