@@ -98,9 +98,12 @@ def said(actor: str) -> str:
     return f"{actor} unloaded it"
 
 
-async def _is_busy(session: aiohttp.ClientSession, engine: ProcessEngine) -> bool:
-    """By its own numbers; one that does not answer has nothing left to wait for."""
-    reading = await read_engine(session, engine.base_url, engine.headers)
+async def _is_busy(session: aiohttp.ClientSession, engine: Engine) -> bool:
+    """By its own numbers. One that is slow to tell them may be at work; one that is gone has nothing to wait for."""
+    try:
+        reading = await read_engine(session, engine.base_url, engine.headers)
+    except TimeoutError:
+        return True
     return reading is not None and reading.running + reading.queued > 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import aiohttp
@@ -62,15 +63,22 @@ async def _place(
     session: aiohttp.ClientSession, limit: asyncio.Semaphore, url: str, headers: Mapping[str, str]
 ) -> EngineReading | None:
     async with limit:
-        return await read_engine(session, url, headers)
+        with suppress(TimeoutError):
+            return await read_engine(session, url, headers)
+    return None
 
 
 async def read_engine(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> EngineReading | None:
-    """What the engine at this address says of itself; None if it does not answer, or is no vLLM."""
+    """What the engine at this address says of itself; None if nobody is there, or it is no vLLM.
+
+    Raises TimeoutError for one that is there and does not say it in time.
+    """
     try:
         async with session.get(f"{url}/metrics", headers=dict(headers), allow_redirects=False) as answer:
             return parse_engine(await answer.text()) if answer.status == 200 else None
-    except (aiohttp.ClientError, OSError, UnicodeDecodeError):  # TimeoutError is an OSError
+    except TimeoutError:  # which is an OSError
+        raise
+    except (aiohttp.ClientError, OSError, UnicodeDecodeError):
         return None
 
 
