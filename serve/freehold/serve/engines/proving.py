@@ -14,6 +14,8 @@ from freehold.serve.engines.probing import probe_engine
 from freehold.serve.engines.vllm import quantizes_online
 
 HEALTH_TIMEOUT_S = 2.0
+LISTING_TRIES = 15
+"""A busy engine has half a minute to say how long its context is: what it says holds for its whole life."""
 
 
 async def unproven(
@@ -70,8 +72,12 @@ async def health(session: aiohttp.ClientSession, base_url: str) -> int:
 async def context_tokens(session: aiohttp.ClientSession, base_url: str, name: str) -> int | None:
     """The longest prompt and answer together that it takes of a model; None if it does not say."""
     timeout = aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)
-    try:
-        async with session.get(f"{base_url}/v1/models", timeout=timeout) as response:
-            return context_of(await response.read(), name)
-    except (aiohttp.ClientError, TimeoutError):
-        return None
+    for _ in range(LISTING_TRIES):
+        try:
+            async with session.get(f"{base_url}/v1/models", timeout=timeout) as response:
+                return context_of(await response.read(), name)
+        except TimeoutError:
+            continue
+        except aiohttp.ClientError:
+            return None
+    return None
