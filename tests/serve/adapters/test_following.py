@@ -102,6 +102,7 @@ async def test_what_has_changed_while_the_gateway_was_waited_for_is_not_told(
         told.extend((report.name, AdapterPhase(report.phase)) for report in reports if report.name)
 
     monkeypatch.setattr("freehold.serve.adapters.following.write_reports", write)
+    monkeypatch.setattr("freehold.serve.adapters.following.KNOWN_LIMIT_S", 3600.0)
     support, other = add_adapter(store, base, seed=1), add_adapter(store, base, "other", seed=2)
     replaced = asyncio.Event()
 

@@ -41,7 +41,10 @@ async def test_engines_and_how_they_stand(running: House, client: httpx.AsyncCli
     assert listed[0]["artifact"] == "renamed-0123456789ab"
 
 
-async def test_the_overview_knows_what_engines_say(running: House, client: httpx.AsyncClient) -> None:
+async def test_the_overview_knows_what_engines_say(
+    running: House, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.serve.watching.engines.TIMEOUT_S", 60.0)
     running.fail("renamed")
     overview = (await client.get("/admin/v1/overview")).json()
     figures = {engine["name"]: engine["now"] for engine in overview["engines"]}

@@ -15,6 +15,7 @@ from fixtures.stub_engine import Call
 from fixtures.tuning_house import GOOD, files_in, until
 from sqlalchemy import Connection, update
 
+from freehold.serve.batches.asking import Asking
 from freehold.serve.batches.journal import Journal
 from freehold.serve.state.key_fields import KeyChanges
 from freehold.serve.state.tables import BatchJobRow, FileRow
@@ -249,6 +250,11 @@ async def test_a_cancelled_batch_keeps_what_it_has(house: BatchHouse) -> None:
     client = await house.client()
     batch = await start_batch(client, some(10))
     await until(counted(client, batch.id, 3))
+
+    async def are_two_held() -> bool:
+        return len(house.tiny.calls) == 5
+
+    await until(are_two_held)
     cancelled = await client.batches.cancel(batch.id)
     assert cancelled.status == "cancelling" and cancelled.cancelling_at
     done = await over(client, batch.id)
@@ -363,7 +369,15 @@ async def test_a_full_disk_costs_a_try_and_no_line(house: BatchHouse, monkeypatc
 
 
 @pytest.mark.parametrize("house", [{"batches": {"lineTimeoutS": 0.2}}], indirect=True)
-async def test_a_line_has_so_much_time_and_three_tries(house: BatchHouse) -> None:
+async def test_a_line_has_so_much_time_and_three_tries(house: BatchHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_up = Asking.give_up
+
+    def give_up_the_held_line(asking: Asking) -> None:
+        if b"line-1" in asking._body:
+            give_up(asking)
+
+    monkeypatch.setattr(Asking, "give_up", give_up_the_held_line)
+
     async def answer(call: Call) -> None:
         if call.json["messages"][0]["content"] == "line-1":
             await call.left.wait()

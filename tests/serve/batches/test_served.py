@@ -6,9 +6,10 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import openai
 import pytest
-from fixtures.batch_house import over, results, some, start_batch
+from fixtures.batch_house import CHAT, over, results, some, start_batch
 from fixtures.house import answer_three
 from fixtures.served import Served, serving
 from fixtures.stub_engine import Call, StubEngine
@@ -16,14 +17,23 @@ from fixtures.stub_engine import Call, StubEngine
 pytestmark = pytest.mark.slow
 
 LINES = 60
+FREE = 30
+"""Lines that the engine answers at once; later ones wait until the test lets them go."""
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[StubEngine]:
+def released() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def engine(released: asyncio.Event) -> AsyncIterator[StubEngine]:
     async def answer(call: Call) -> None:
         if call.target == "/v1/models":
             await call.reply(b'{"data": [{"id": "tiny", "max_model_len": 1000}]}')
             return
+        if len(calls(stub)) > FREE:
+            await released.wait()
         await asyncio.sleep(0.1)
         await answer_three(call)
 
@@ -35,8 +45,26 @@ def client_of(served: Served, secret: str) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key=secret, max_retries=0)
 
 
-async def test_workers_finish_what_others_began(home: Path, engine: StubEngine, database_url: str) -> None:
-    config = {"sections": {"batches": {"concurrency": 2}}, "workers": 2, "drainTimeoutS": 10}
+async def until_draining(served: Served) -> None:
+    """Return when no worker starts anything more: each connection may land on either."""
+    drains = 0
+    async with asyncio.timeout(60):
+        while drains < 16:
+            drains = drains + 1 if await is_draining(served) else 0
+
+
+async def is_draining(served: Served) -> bool:
+    try:
+        async with aiohttp.ClientSession(served.url) as client, client.get("/ready") as page:
+            return str((await page.json())["status"]) == "draining"
+    except aiohttp.ClientError:
+        return True
+
+
+async def test_workers_finish_what_others_began(
+    home: Path, engine: StubEngine, released: asyncio.Event, database_url: str
+) -> None:
+    config = {"sections": {"batches": {"concurrency": 2}}, "workers": 2, "drainTimeoutS": 30}
     async with serving(home, engine.base_url, database_url, **config) as first:  # type: ignore[arg-type]
         _, secret = await first.key(team="acme")
         async with client_of(first, secret) as client:
@@ -44,6 +72,8 @@ async def test_workers_finish_what_others_began(home: Path, engine: StubEngine, 
             while (await client.batches.retrieve(batch.id)).request_counts.completed < LINES // 4:
                 await asyncio.sleep(0.05)
         os.kill(first.process.process.pid, signal.SIGTERM)
+        await until_draining(first)
+        released.set()
         assert await asyncio.to_thread(first.process.process.wait, 60) == 0
     assert len(calls(engine)) < LINES
     async with serving(home, engine.base_url, database_url, **config) as second:  # type: ignore[arg-type]
@@ -58,4 +88,4 @@ async def test_workers_finish_what_others_began(home: Path, engine: StubEngine, 
 
 
 def calls(engine: StubEngine) -> list[Call]:
-    return [call for call in engine.calls if call.target == "/v1/chat/completions"]
+    return [call for call in engine.calls if call.target == CHAT]

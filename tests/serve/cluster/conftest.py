@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 from fixtures.adapters import add_base
-from fixtures.replicas import Replicas, free_port
+from fixtures.ports import free_port
+from fixtures.replicas import Replicas
 
 from freehold.core.store import Artifact, Store
 from freehold.serve.cluster import attending as attendance
@@ -140,5 +141,6 @@ async def make_pod(
 async def replicas(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Replicas]:
     """No pods yet; a gateway looks at them many times a second."""
     monkeypatch.setattr(service, "LOOK_S", 0.02)
+    monkeypatch.setattr(service, "STATUS_TIMEOUT_S", 30.0)
     async with AsyncExitStack() as stack:
         yield Replicas(stack)

@@ -1,6 +1,7 @@
 """What `freehold engine prepare` waits for, refuses and writes."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,23 @@ async def test_it_waits_for_the_model_and_its_adapters_and_says_so(
 ) -> None:
     monkeypatch.setattr(preparing, "LOOK_S", 0.01)
     pod = make_pod(adapters={"support": {"artifact": "support", "accept": ["parity"]}})
-    pulled = threading.Timer(0.3, lambda: add_adapter(store, base))
+
+    def said() -> bool:
+        return any("Waiting for support in the store" in line for line in pod.reports)
+
+    def pull() -> None:
+        deadline = time.monotonic() + 30
+        while not said() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if said():
+            add_adapter(store, base)
+
+    pulled = threading.Thread(target=pull)
     pulled.start()
     file, _ = pod.prepare(wait_s=60.0)
     pulled.join()
     assert file.is_file()
-    assert [line for line in pod.reports if "Waiting for support in the store" in line]
+    assert said()
 
 
 async def test_what_does_not_come_in_time_is_an_error_with_its_name(make_pod: MakePod, store: Store) -> None:

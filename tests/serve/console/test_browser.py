@@ -95,9 +95,11 @@ def test_the_overview_lives_without_reloading(newcomer: Visit) -> None:
     assert page.get_by_text("2 of 2").is_visible()
     page.evaluate("window.was = 'never reloaded'")
     chat(newcomer.house)
-    page.wait_for_function("() => [...document.querySelectorAll('td.n')].some((td) => /^[0-9]+ ms/.test(td.innerText))")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('td.n')].some((td) => /^[0-9]+ ms/.test(td.innerText))", timeout=30_000
+    )
     newcomer.house.run(lambda: newcomer.house.fail("tiny"))
-    page.get_by_text("tiny has failed.").wait_for()
+    page.get_by_text("tiny has failed.").wait_for(timeout=30_000)
     assert page.get_by_text("1 of 2").is_visible()
     assert page.evaluate("window.was") == "never reloaded"
     newcomer.check("overview-failed")

@@ -106,7 +106,8 @@ def test_images_and_sounds_go_along_with_a_prompt(visitor: Visit, tmp_path: Path
     page.get_by_label("Prompt", exact=True).fill("What is it?")
     page.get_by_role("button", name="Send").click()
     page.get_by_text("Paris", exact=True).wait_for()
-    sent = visitor.house.engines["tiny"].calls[-1].json["messages"][-1]["content"]
+    asked = [call for call in visitor.house.engines["tiny"].calls if call.method == "POST"]
+    sent = asked[-1].json["messages"][-1]["content"]
     assert sent[0] == {"type": "text", "text": "What is it?"}
     assert sent[1] == {"type": "image_url", "image_url": {"url": data_url(picture)}}
     assert sent[2] == {"type": "input_audio", "input_audio": {"data": encoded(noise), "format": "wav"}}

@@ -53,12 +53,12 @@ async def test_a_session_holds_in_every_worker_and_the_overview_counts_them_toge
             assert token is not None
             for _ in range(9):
                 assert (await ask("POST", "/v1/chat/completions", json={"model": "tiny"}))[0] == 200
-            counted = []
-            for _ in range(12):
-                status, text = await ask("GET", "/admin/v1/overview", headers={"x-csrf-token": token[1]})
-                counted.append(status)
-                assert '"kv_usage":0.375' in text.replace(" ", "")
-            assert set(counted) == {200}
+            known = 0
+            async with asyncio.timeout(LIMIT_S):
+                while known < 12:  # in a row: a worker that missed one reading knows the figure some seconds later
+                    status, text = await ask("GET", "/admin/v1/overview", headers={"x-csrf-token": token[1]})
+                    assert status == 200
+                    known = known + 1 if '"kv_usage":0.375' in text.replace(" ", "") else 0
             assert (await ask("POST", "/console/sign-out", data={"csrf": token[1]}))[0] == 303
             await asyncio.sleep(2.5)  # what another worker may still know of the session
             assert {(await ask("GET", "/console/overview"))[0] for _ in range(12)} == {303}

@@ -8,13 +8,15 @@ import sys
 import tempfile
 import textwrap
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from freehold.serve.engines.orphans import OWNER_VARIABLE, end_orphans, find_orphans, leash_environment
+from freehold.serve.engines import orphans
+from freehold.serve.engines.orphans import end_orphans, find_orphans, leash_environment
 
 pytestmark = pytest.mark.slow
 
@@ -198,11 +200,14 @@ def test_the_mark_does_not_move_with_the_clock(monkeypatch: pytest.MonkeyPatch) 
     assert leash_environment() == before
 
 
-def test_orphans_are_found_by_the_mark_of_an_owner_that_is_gone() -> None:
+def test_orphans_are_found_by_the_mark_of_an_owner_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = f"FREEHOLD_TEST_OWNER_{uuid.uuid4().hex}"  # so that no other process of the machine is an orphan here
+    monkeypatch.setattr(orphans, "OWNER_VARIABLE", owner)
+    assert leash_environment().keys() == {owner}
     sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
     ours = subprocess.Popen(sleep, env={**os.environ, **leash_environment()})
-    gone = subprocess.Popen(sleep, env={**os.environ, OWNER_VARIABLE: "999999999:1"})
-    reused = subprocess.Popen(sleep, env={**os.environ, OWNER_VARIABLE: f"{os.getpid()}:1"})
+    gone = subprocess.Popen(sleep, env={**os.environ, owner: "999999999:1"})
+    reused = subprocess.Popen(sleep, env={**os.environ, owner: f"{os.getpid()}:1"})
     try:
         assert {process.pid for process in find_orphans()} == {gone.pid, reused.pid}
         assert set(end_orphans()) == {gone.pid, reused.pid}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -134,8 +135,13 @@ async def test_an_artifact_without_reference_is_refused_unless_told_otherwise(st
         assert any("without the golden probe" in line for line in bench.reports), "it is said aloud"
 
 
-async def test_an_engine_that_never_answers_fails_at_its_limit(start: Start) -> None:
+async def test_an_engine_that_never_answers_fails_at_its_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     async with start("never-ready", startTimeoutS=1) as bench:
+
+        def monotonic() -> float:
+            return 10.0 if any("warming up" in line for line in bench.reports) else 0.0
+
+        monkeypatch.setattr("freehold.serve.engines.process.time", SimpleNamespace(monotonic=monotonic))
         await bench.until(EngineState.FAILED)
         assert "not ready within 1 s, still warming up" in bench.engine.detail
 

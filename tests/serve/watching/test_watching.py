@@ -1,7 +1,9 @@
 """The short memory of the gateway's metrics: what is read, what follows of it, and what is not known."""
 
 import asyncio
+import time
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from fixtures.console import VLLM_METRICS, answer_as_vllm
@@ -106,7 +108,9 @@ def test_vllms_numbers_are_added_over_its_ranks() -> None:
         assert parse_engine(torn) is None
 
 
-async def test_only_engines_of_the_house_that_are_ready_are_asked() -> None:
+async def test_only_engines_of_the_house_that_are_ready_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.serve.watching.engines.TIMEOUT_S", 60.0)
+
     async def silent(call: Call) -> None:
         call.die()
 
@@ -140,13 +144,16 @@ def test_a_line_of_nvidia_smi() -> None:
 
 
 async def test_watching_begins_with_the_first_look_and_ends_when_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(watch_module, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
     monkeypatch.setattr(watch_module, "INTERVAL_S", 0.01)
-    monkeypatch.setattr(watch_module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(watch_module, "PATIENCE_S", 3.5)
     asked = 0
 
     async def source() -> bytes:
         nonlocal asked
         asked += 1
+        clock[0] += 1
         return GatewayMetrics({}).render()
 
     watch = Watch({})
@@ -157,8 +164,8 @@ async def test_watching_begins_with_the_first_look_and_ends_when_nobody_looks(mo
     task = watch._task
     assert task is not None
     await asyncio.wait_for(task, 60)
-    assert asked > 1
-    before = asked
+    assert asked == 4, "one at the look, and one for each second until there is no patience left"
+    monkeypatch.setattr(watch_module, "INTERVAL_S", 3600.0)
     await asyncio.gather(watch.look(), watch.look())
-    assert asked == before + 1, "two who look at once begin one watch"
+    assert asked == 5, "two who look at once begin one watch"
     await watch.close()

@@ -27,6 +27,12 @@ async def _never(call: object) -> None:
 ENGINES = {name: StubEngine(name, _never) for name in ("tiny", "other")}
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that lives is waited for, however long it takes."""
+    monkeypatch.setattr("freehold.serve.workers.siblings.ANSWER_TIMEOUT_S", 60.0)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> ControlFolder:
     """In a place whose path is longer than the kernel takes for a socket."""
