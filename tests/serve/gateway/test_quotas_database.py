@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, update
 from freehold.serve.gateway.errors import OverLimit
 from freehold.serve.gateway.principal import Limits
 from freehold.serve.gateway.quotas import QuotaBook, new_replica_id
+from freehold.serve.gateway.quotas.account import Account
 from freehold.serve.gateway.quotas.errand import acquire
 from freehold.serve.state.allowances import ALLOWANCE, LEASE
 from freehold.serve.state.database import Database, DatabaseUnavailable
@@ -127,7 +128,10 @@ async def test_requests_that_come_together_share_one_call(replica: Replica, plug
     assert plug.calls == calls + 1
 
 
-async def test_what_another_replica_does_not_use_is_waited_for(replica: Replica) -> None:
+async def test_what_another_replica_does_not_use_is_waited_for(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.quotas.book.PATIENCE_S", 60.0)
     one, other = await replica(sync_s=0.05), await replica(sync_s=0.05)
     reservation = await one.acquire(KEY, BUDGET, 900, 0)
     reservation.settle(100, 0)  # 800 of the lease are free there
@@ -135,8 +139,9 @@ async def test_what_another_replica_does_not_use_is_waited_for(replica: Replica)
 
 
 async def test_what_is_in_use_is_refused_and_the_database_is_not_asked_at_every_request(
-    replica: Replica, plug: Plug
+    replica: Replica, plug: Plug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.quotas.allotment.REFUSAL_S", 60.0)
     one, other = await replica(sync_s=0.05), await replica(sync_s=0.05)
     await one.acquire(KEY, BUDGET, 900, 0)
     refusals = await asyncio.gather(*(other.acquire(KEY, BUDGET, 200, 0) for _ in range(50)), return_exceptions=True)
@@ -148,6 +153,48 @@ async def test_what_is_in_use_is_refused_and_the_database_is_not_asked_at_every_
         await other.acquire(KEY, BUDGET, 200, 0)
     assert plug.demands == demands
     await other.acquire(KEY, BUDGET, 50, 0)  # a smaller one may fit
+
+
+async def test_who_comes_late_to_the_end_of_its_patience_refuses_for_others_too(
+    replica: Replica, plug: Plug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may stand still from before the end of patience until after the next look was due."""
+
+    async def stand_still(account: Account, timeout_s: float) -> None:
+        plug.ahead_s += 40.0
+
+    monkeypatch.setattr("freehold.serve.gateway.quotas.book.PATIENCE_S", 30.0)
+    monkeypatch.setattr("freehold.serve.gateway.quotas.allotment.REFUSAL_S", 60.0)
+    monkeypatch.setattr(Account, "change", stand_still)
+    one, other = await replica(), await replica()
+    await one.acquire(KEY, BUDGET, 900, 0)
+    with pytest.raises(OverLimit):
+        await other.acquire(KEY, BUDGET, 200, 0)
+    demands = plug.demands
+    with pytest.raises(OverLimit):
+        await other.acquire(KEY, BUDGET, 200, 0)
+    assert plug.demands == demands
+
+
+async def test_a_refusal_of_a_slow_database_counts_from_its_answer(
+    replica: Replica, plug: Plug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.quotas.book.PATIENCE_S", 60.0)
+    monkeypatch.setattr("freehold.serve.gateway.quotas.allotment.REFUSAL_S", 20.0)
+    one, other = await replica(), await replica()
+    (await one.acquire(KEY, BUDGET, 900, 0)).settle(900, 0)
+    await one.sync()
+    demands, blocked = plug.demands, asyncio.Event()
+    plug.blocked = blocked
+    waiting = asyncio.create_task(other.acquire(KEY, BUDGET, 200, 0))
+    async with asyncio.timeout(60):
+        while plug.demands == demands:
+            await asyncio.sleep(0.01)
+    plug.ahead_s = 21.0
+    blocked.set()
+    with pytest.raises(OverLimit):
+        await waiting
+    assert plug.demands == demands + 1
 
 
 async def test_a_budget_that_others_have_used_up_is_not_waited_for(replica: Replica, plug: Plug) -> None:
@@ -162,8 +209,11 @@ async def test_a_budget_that_others_have_used_up_is_not_waited_for(replica: Repl
     assert caught.value.retry_after_s > 1
 
 
-async def test_a_slot_that_is_free_again_goes_to_the_other_replica(replica: Replica) -> None:
+async def test_a_slot_that_is_free_again_goes_to_the_other_replica(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client with one request at a time must not notice that there are two replicas."""
+    monkeypatch.setattr("freehold.serve.gateway.quotas.book.PATIENCE_S", 60.0)
     limits = Limits(concurrent_requests=1)
     one, other = await replica(), await replica()  # neither looks at what is wanted by itself
     for _ in range(5):
@@ -171,7 +221,8 @@ async def test_a_slot_that_is_free_again_goes_to_the_other_replica(replica: Repl
         (await other.acquire(KEY, limits, 1, 0)).settle(1, 0)
 
 
-async def test_who_waits_here_gets_what_is_settled_here(replica: Replica) -> None:
+async def test_who_waits_here_gets_what_is_settled_here(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.quotas.book.PATIENCE_S", 60.0)
     one, other = await replica(), await replica()
     reservation = await one.acquire(KEY, BUDGET, 600, 0)
     await other.acquire(KEY, BUDGET, 200, 0)  # so that there is somebody to wait for
@@ -316,7 +367,9 @@ async def test_nobody_waits_for_a_database_that_hangs(replica: Replica, plug: Pl
     await book.acquire(KEY, BUDGET, 10, 0)
 
 
-async def test_nobody_tries_a_broken_database(replica: Replica, plug: Plug) -> None:
+async def test_nobody_tries_a_broken_database(replica: Replica, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.serve.gateway.quotas.line.FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr("freehold.serve.gateway.quotas.line.LONGEST_PAUSE_S", 60.0)
     book = await replica()
     plug.is_pulled = True
     await book.acquire(KEY, BUDGET, 10, 0)

@@ -138,12 +138,12 @@ class QuotaBook:
 
 def _pause_s(short: Iterable[tuple[Allotment, int]], now: float, until: float) -> float | None:
     """How long not to ask the database, since it has just said no; None for asking no more."""
-    blocked = [
-        allotment for allotment, lacking in short if lacking >= allotment.lacked and now < allotment.ask_again_at
-    ]
+    refused = [allotment for allotment, lacking in short if allotment.lacked and lacking >= allotment.lacked]
     if now >= until:
-        for allotment in blocked:
+        for allotment in refused:
             allotment.refuse_for_now(now)
-    if now >= until or any(now < allotment.refused_until for allotment in blocked):
+        return None
+    blocked = [allotment for allotment in refused if now < allotment.ask_again_at]
+    if any(now < allotment.refused_until for allotment in blocked):
         return None
     return max((min(allotment.ask_again_at, until) - now for allotment in blocked), default=0.0)

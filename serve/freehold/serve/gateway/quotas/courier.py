@@ -141,7 +141,7 @@ class Courier:
         work = partial(acquire, replica=self._replica_id, demands=demands, lease_s=self._lease_s)
         at, grants = await self._call(work)
         self._observe(at)
-        self._portfolio.granted(short, grants, self._line.began, self._lease_s)
+        self._portfolio.granted(short, grants, self._line.began, self._line.ended, self._lease_s)
 
     async def visit(self) -> None:
         """Settle, renew, and give back what others want; a failure is retried after a pause."""

@@ -85,19 +85,24 @@ class Portfolio:
                 self._learn(self.open[name], standings.get(name, GONE), spent, give_back)
 
     def granted(
-        self, asked: Iterable[tuple[Allotment, int]], grants: Mapping[Name, Grant], since: float, lease_s: float
+        self,
+        asked: Iterable[tuple[Allotment, int]],
+        grants: Mapping[Name, Grant],
+        began: float,
+        ended: float,
+        lease_s: float,
     ) -> None:
-        """The database was asked for so much of these."""
+        """The database was asked for so much of these, in a call between these monotonic times."""
         for allotment, lacking in asked:
             grant = grants.get(allotment.name, NOTHING)
             self._learn(allotment, grant.standing)
             allotment.is_scarce = grant.is_scarce
             if allotment.lease:
-                allotment.lost_at = since + TRUSTED * lease_s
+                allotment.lost_at = began + TRUSTED * lease_s
             if grant.granted:
                 allotment.forget_refusals()
             else:
-                allotment.lack(lacking, since)
+                allotment.lack(lacking, ended)
 
     def renewed(self, standings: Mapping[Name, Standing], since: float, lease_s: float) -> None:
         """These are all the leases of this replica, and they were prolonged."""
