@@ -42,8 +42,9 @@ async def _is_refused(client: RawClient, status: int, code: str) -> None:
 # Slowness.
 
 
+@pytest.mark.slow
 async def test_headers_that_dribble_in_are_a_408_and_hold_up_nobody(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
-    gateway: GatewayServer = await serve(engine, header_timeout_s=0.3)
+    gateway: GatewayServer = await serve(engine, header_timeout_s=3)
     async with raw_client(gateway.port) as slow, raw_client(gateway.port) as other:
         dribbling = asyncio.create_task(_dribble(slow, POST + b"x-a: " + b"a" * 10_000))
         refused = asyncio.create_task(_is_refused(slow, 408, "request_timeout"))
@@ -56,8 +57,9 @@ async def test_headers_that_dribble_in_are_a_408_and_hold_up_nobody(serve, engin
     assert len(engine.calls) > 1
 
 
+@pytest.mark.slow
 async def test_the_next_headers_on_a_kept_connection_have_no_more_time(serve, engine: StubEngine) -> None:  # type: ignore[no-untyped-def]
-    gateway: GatewayServer = await serve(engine, header_timeout_s=0.2)
+    gateway: GatewayServer = await serve(engine, header_timeout_s=3)
     async with raw_client(gateway.port) as client:
         client.send(ASK)
         assert (await client.answer()).status == 200

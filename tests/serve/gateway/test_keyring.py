@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fixtures.databases import PostgresServer
@@ -15,8 +16,9 @@ from sqlalchemy import text
 
 from freehold.core.errors import ConfigError
 from freehold.serve.config import GatewayConfig
+from freehold.serve.gateway import keyring
 from freehold.serve.gateway.errors import KeysUnavailable, Unauthorized, UnknownKey
-from freehold.serve.gateway.keyring import KeyRing, admin_key_from
+from freehold.serve.gateway.keyring import POLL_S, KeyRing, admin_key_from
 from freehold.serve.gateway.principal import Limits, Principal
 from freehold.serve.state.database import Database, DatabaseUnavailable, open_database
 from freehold.serve.state.key_fields import KeyChanges, NewKey
@@ -536,6 +538,32 @@ async def test_a_snapshot_that_cannot_be_written_stops_nothing(
     await ring.start()
     assert "cannot be written" in caplog.text
     assert ring.is_current
+
+
+# How soon.
+
+
+async def test_a_key_revoked_elsewhere_is_out_after_one_wait_of_half_a_second(
+    store: KeyStore, rings: Callable[..., KeyRing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    over = asyncio.Semaphore(0)
+
+    async def sleep(wait_s: float) -> None:
+        waits.append(wait_s)
+        await over.acquire()
+
+    monkeypatch.setattr(keyring, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+    record, secret = store.create(NewKey(name="chat"))
+    ring = rings(store)
+    await ring.start()
+    await until(lambda: len(waits) == 1)
+    store.revoke(record.id)
+    over.release()
+    await until(lambda: len(waits) == 2)
+    assert is_refused(ring, secret, "was revoked")
+    assert waits == [POLL_S, POLL_S]
+    assert POLL_S <= 0.5
 
 
 # Size.

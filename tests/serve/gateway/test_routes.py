@@ -126,12 +126,13 @@ def test_a_changed_weight_moves_only_those_it_must() -> None:
         (_status(500), "model_not_ready"),
         (_status(503), "model_not_ready"),
         (_status(429), "model_not_ready"),
-        (_hang, "engine_timeout"),
+        pytest.param(_hang, "engine_timeout", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
 async def test_the_next_target_answers_when_the_first_does_not(trouble: Any, reason: str, stream: bool) -> None:
-    routes = {"r": {"targets": {"big": 1}, "fallback": "small", "firstByteTimeoutS": 0.2}}
+    patience_s = 3 if trouble is _hang else 60
+    routes = {"r": {"targets": {"big": 1}, "fallback": "small", "firstByteTimeoutS": patience_s}}
     async with Scene().running(**routes) as scene:
         scene.engines["big"].answer = trouble
         status, body = await scene.ask("r", stream=stream)
@@ -158,8 +159,9 @@ async def test_a_clients_own_mistake_is_not_tried_elsewhere(status: int) -> None
         assert not scene.engines["small"].calls
 
 
+@pytest.mark.slow
 async def test_the_last_target_answers_for_itself() -> None:
-    async with Scene().running(r={"targets": {"big": 1}, "fallback": "small", "firstByteTimeoutS": 0.2}) as scene:
+    async with Scene().running(r={"targets": {"big": 1}, "fallback": "small", "firstByteTimeoutS": 3}) as scene:
         scene.engines["big"].answer = _die
         scene.engines["small"].answer = _status(503)
         assert await scene.ask("r") == (503, b'{"error":{}}')
@@ -181,8 +183,9 @@ async def test_after_the_first_byte_nobody_else_takes_over() -> None:
         assert not scene.engines["small"].calls
 
 
+@pytest.mark.slow
 async def test_a_silent_target_is_told_to_stop() -> None:
-    async with Scene().running(r={"targets": {"big": 1}, "fallback": "small", "firstByteTimeoutS": 0.1}) as scene:
+    async with Scene().running(r={"targets": {"big": 1}, "fallback": "small", "firstByteTimeoutS": 3}) as scene:
         scene.engines["big"].answer = _hang
         await scene.ask("r")
         async with asyncio.timeout(60):
@@ -295,8 +298,9 @@ async def test_a_shadow_gets_a_copy_and_the_client_the_answer() -> None:
         assert copy == {"model": "big", "stream": False, "stream_options": None, "x": 1}
 
 
+@pytest.mark.slow
 async def test_shadows_have_a_budget_and_never_hold_up_a_client() -> None:
-    shadow = {"target": "big", "maxConcurrent": 2, "timeoutS": 0.3}
+    shadow = {"target": "big", "maxConcurrent": 2, "timeoutS": 5}
     async with Scene().running(r={"targets": {"small": 1}, "shadow": shadow}) as scene:
         scene.engines["big"].answer = _hang
         for _ in range(10):

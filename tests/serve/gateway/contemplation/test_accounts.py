@@ -1,6 +1,7 @@
 """Keys, limits, the ledger and records: a contemplation is charged for all of its parts, and for nothing else."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -79,7 +80,15 @@ async def test_every_part_is_a_line_of_the_route(build: Build) -> None:
     assert answer["usage"]["completion_tokens"] == row["completion_tokens"]
 
 
-async def test_the_keys_budget_is_charged_once_and_exactly(build: Build) -> None:
+def _begin_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's clock, from the beginning of a minute: none ends between the requests of a test."""
+    minute, began = time.time() // 60 * 60, time.monotonic()
+    for user in ("gateway.quotas.errand", "state.allowances"):
+        monkeypatch.setattr(f"freehold.serve.{user}.now", lambda _: minute + time.monotonic() - began)
+
+
+async def test_the_keys_budget_is_charged_once_and_exactly(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    _begin_a_minute(monkeypatch)
     scene = await build(DEBATE, says("4", "5"))
     _, secret = await scene.house.key(monthly_tokens=100_000, tokens_per_minute=100_000, requests_per_minute=10)
     _, answer = await scene.ask(secret)

@@ -6,6 +6,8 @@ import pytest
 from fixtures.council import QUESTION, Said, answers, dies, hangs, says, scene
 from fixtures.stub_engine import Call
 
+from freehold.serve.gateway.contemplation import asking
+
 DEBATE = {"agents": {"tiny": 2, "small": 1}, "judge": "judge"}
 
 
@@ -75,8 +77,9 @@ async def test_a_critic_that_fails_is_left_out() -> None:
 
 
 @pytest.mark.slow
-async def test_drafts_that_hang_leave_the_judge_its_time() -> None:
-    async with scene({**DEBATE, "timeS": 1}, tiny=says("4"), small=hangs, judge=says()) as room:
+async def test_drafts_that_hang_leave_the_judge_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_FOR_DRAFTS", 0.05)
+    async with scene({**DEBATE, "timeS": 60}, tiny=says("4"), small=hangs, judge=says()) as room:
         _, answer = await room.ask(include_reasoning=True)
         assert answer["choices"][0]["message"]["content"] == "It is 4."
         reasoning = answer["choices"][0]["message"]["reasoning"]
@@ -86,7 +89,7 @@ async def test_drafts_that_hang_leave_the_judge_its_time() -> None:
 
 @pytest.mark.slow
 async def test_a_judge_that_hangs_is_not_waited_for() -> None:
-    async with scene({**DEBATE, "timeS": 0.8}, tiny=says("4"), small=says("5"), judge=hangs) as room:
+    async with scene({**DEBATE, "timeS": 4}, tiny=says("4"), small=says("5"), judge=hangs) as room:
         _, answer = await room.ask()
         assert answer["choices"][0]["message"]["content"] == "4"
         assert answer["usage"]["contemplation"]["left_out"] == ["The judge (judge): the time budget is over"]

@@ -1,5 +1,6 @@
 """The cheap mode: the answer that most drafts give, and what is said of the vote."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -98,7 +99,7 @@ async def test_what_is_wrong_between_gateway_and_engine_is_not_the_clients_fault
 
 @pytest.mark.slow
 async def test_when_the_time_is_over_what_came_is_the_answer() -> None:
-    async with scene({**MAJORITY, "timeS": 0.5}, tiny=hangs, small=says("4")) as room:
+    async with scene({**MAJORITY, "timeS": 3}, tiny=hangs, small=says("4")) as room:
         status, answer = await room.ask(include_reasoning=True)
         assert (status, answer["choices"][0]["message"]["content"]) == (200, "4")
         assert "Left out: Draft 1 (tiny): the time budget is over." in answer["choices"][0]["message"]["reasoning"]
@@ -138,9 +139,12 @@ async def test_an_engine_without_last_words_is_not_waited_for(monkeypatch: pytes
     """It takes the order to stop, and then says nothing."""
     monkeypatch.setattr(sitting, "LAST_WORDS_S", 0.05)
     monkeypatch.setattr(winding, "LAST_WORDS_S", 0.5)
-    async with scene({**MAJORITY, "timeS": 0.3}, tiny=hangs, small=says("4")) as room:
+    async with scene({**MAJORITY, "timeS": 3}, tiny=hangs, small=says("4")) as room:
         room.speakers["tiny"].stub.can_abort = True
         _, answer = await room.ask()
         assert answer["usage"]["contemplation"]["incomplete"] is True
-        assert len(room.speakers["tiny"].aborted) == 3
+        async with asyncio.timeout(10):
+            while len(room.speakers["tiny"].aborted) < 3:
+                await asyncio.sleep(0.01)
         await room.until_idle()
+        assert len(room.speakers["tiny"].aborted) == 3

@@ -124,7 +124,7 @@ async def test_a_judge_that_dies_in_its_answer_is_never_a_clean_end() -> None:
 
 
 async def test_a_judge_that_is_out_of_time_ends_where_it_is() -> None:
-    async with scene({**DEBATE, "timeS": 1}, tiny=says("4"), judge=says(merge="It is 4 " * 50, pause_s=0.05)) as room:
+    async with scene({**DEBATE, "timeS": 4}, tiny=says("4"), judge=says(merge="It is 4 " * 50, pause_s=0.05)) as room:
         chunks = await _chunks(room, stream_options={"include_usage": True})
         assert _joined(chunks, "content").startswith("It is 4")
         assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "length"
