@@ -2,6 +2,7 @@
 
 import io
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,8 @@ def test_sizes_read_like_sizes(count: int, text: str) -> None:
     assert human_bytes(count) == text
 
 
-def test_off_a_terminal_a_bar_is_two_plain_lines() -> None:
+def test_off_a_terminal_a_bar_is_two_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("freehold.core.progress.time", SimpleNamespace(monotonic=lambda: 1.0))
     out = io.StringIO()
     with ByteBar("Pulling m", 2048, already=1024, stream=out) as bar:
         bar.advance(1024)

@@ -1,12 +1,15 @@
 """A suite against the real engine: two targets, killed in the midst and gone on with."""
 
+import itertools
 import json
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import httpx
 import pytest
 from fixtures.evaluating import without_times, write_suite
 from fixtures.journeys import freehold, link_model, running
+from fixtures.stub_openai import Planted, StubOpenAI
 
 from freehold.core.errors import RefusedError
 from freehold.core.settings import Settings
@@ -71,17 +75,37 @@ def finish(suite: Path, run: Path, *more: str) -> dict[str, Any]:
     return document
 
 
+@contextmanager
+def holding(url: str, after: int) -> Iterator[str]:
+    """URL of a server that brings so many answers from `url`, and keeps the others back until the end."""
+    gate, numbers = threading.Event(), itertools.count()
+
+    def forward(body: dict[str, Any]) -> Planted:
+        reply = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=300, trust_env=False)
+        held = next(numbers) >= after
+        return Planted(status=reply.status_code, body=reply.json(), waits=gate if held else None)
+
+    with StubOpenAI(forward).listening() as server:
+        try:
+            yield server.url
+        finally:
+            gate.set()
+
+
 @pytest.fixture(scope="module")
-def whole(suite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def whole(url: str, suite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A run that was killed in the midst and resumed, and what it printed in the end."""
     run = tmp_path_factory.mktemp("runs") / "run"
     journal = run / "journal.jsonl"
-    with running(*freehold("evaluate", str(suite), "--out", str(run), "--no-cache", "--offline"), env={}) as process:
-        while not journal.exists() or journal.read_text().count('"reply"') < 6:
-            assert process.process.poll() is None, process.text
-            time.sleep(0.01)
-        process.process.send_signal(signal.SIGKILL)
-        process.process.wait()
+    with holding(url, after=8) as held_url:
+        held = suite.parent / "held.yaml"
+        held.write_text(suite.read_text().replace(url, held_url))
+        with running(*freehold("evaluate", str(held), "--out", str(run), "--no-cache", "--offline"), env={}) as process:
+            while not journal.exists() or journal.read_text().count('"reply"') < 6:
+                assert process.process.poll() is None, process.text
+                time.sleep(0.01)
+            process.process.send_signal(signal.SIGKILL)
+            process.process.wait()
     kept = _replies(journal)
     assert 6 <= len(kept) < COUNT, "killed in the midst"
     document = finish(suite, run, "--resume", str(run), "--no-cache")

@@ -19,10 +19,10 @@ from fixtures.trained import add_base
 from freehold.core.probe.reference import probe_reference
 from freehold.core.store import Store
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 ADMIN = "an-administrators-key"
-LIMIT_S = 600.0
+LIMIT_S = 1800.0
 FACTS = b"".join(
     json.dumps(
         {

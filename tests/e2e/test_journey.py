@@ -51,7 +51,7 @@ def _metric(url: str, name: str) -> float:
 
 def _engine_url(serving: Running) -> str:
     for process in serving.descendants():
-        command = process.cmdline()
+        command = _cmdline(process)
         if "vllm.entrypoints.openai.api_server" in command and "--port" in command:
             return f"http://127.0.0.1:{command[command.index('--port') + 1]}"
     pytest.fail("no engine process")
@@ -137,7 +137,7 @@ def test_a_client_that_leaves_stops_the_generation_in_the_engine(served: tuple[R
 
 def test_a_killed_engine_comes_back(served: tuple[Running, str]) -> None:
     serving, url = served
-    core = next(process for process in serving.descendants() if "EngineCore" in " ".join(process.cmdline()))
+    core = next(process for process in serving.descendants() if "EngineCore" in " ".join(_cmdline(process)))
     before = serving.descendants()
     core.kill()
     serving.until(r"Restart 1 of 5")
@@ -211,10 +211,10 @@ def demo_home(pulled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return home
 
 
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(3600)
 def test_the_demo_shows_every_stage_and_kill_9_leaves_no_process(demo_home: Path) -> None:
     with running(*freehold("demo", "--port", "0", "--keep", "--home", str(demo_home)), env={}) as demo:
-        demo.until(r"until Ctrl-C", 2300)
+        demo.until(r"until Ctrl-C", 3500)
         for number, (stage, evidence) in enumerate(STAGES.items(), 1):
             assert re.search(rf"\[{number}/8\] {stage}: [\d.]+ s: {evidence}", demo.text), stage
             assert re.search(rf"(?m)^{stage} +[\d.]+ +{evidence}$", demo.text), f"{stage} in the summary"

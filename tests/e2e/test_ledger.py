@@ -31,6 +31,8 @@ REQUESTS = int(os.environ.get("FREEHOLD_LEDGER_REQUESTS", "10000"))
 CLIENTS = 48
 LEAVING = 0.1
 """Share of the clients that close their connection while they wait."""
+LONG = 120
+"""Tokens that a client asks for which leaves: more than come before its patience is over."""
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Any]:
@@ -96,17 +98,20 @@ async def _counters(fleet: Fleet) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _request(dice: random.Random) -> tuple[str, dict[str, Any]]:
+def _request(dice: random.Random, leaves: bool) -> tuple[str, dict[str, Any]]:
     words = " ".join(dice.choices(["one", "two", "Paris", "own", "model", "é"], k=dice.randint(1, 30)))
     messages = [{"role": "user", "content": words}]
-    length = {"max_tokens": dice.randint(1, 12), "temperature": 0}
+    length: dict[str, Any] = {"max_tokens": dice.randint(1, 12), "temperature": 0}
+    if leaves:
+        length |= {"max_tokens": LONG, "ignore_eos": True}
     chat = {"model": "tiny", "messages": messages, **length}
     kinds: list[tuple[int, str, dict[str, Any]]] = [
         (30, "/v1/chat/completions", chat),
         (25, "/v1/chat/completions", {**chat, "stream": True}),
         (8, "/v1/chat/completions", {**chat, "stream": True, "stream_options": {"include_usage": True}}),
         (4, "/v1/chat/completions", {**chat, "max_tokens": 100_000}),  # over the context: refused
-        (6, "/v1/completions", {"model": "tiny", "prompt": [words, "two"], **length}),
+        # Which of several prompts were read before a stop, no engine tells: the ledger marks those as estimates.
+        (0 if leaves else 6, "/v1/completions", {"model": "tiny", "prompt": [words, "two"], **length}),
         (6, "/v1/completions", {"model": "tiny", "prompt": words, "stream": True, **length}),
         (6, "/v1/messages", chat),
         (5, "/v1/messages", {**chat, "stream": True}),
@@ -121,9 +126,8 @@ async def _client(url: str, numbers: list[int], tally: dict[str, int]) -> None:
     async with aiohttp.ClientSession(url) as session:
         for number in numbers:
             dice = random.Random(number)
-            path, body = _request(dice)
-            # Which of several prompts were read before a stop, no engine tells: the ledger marks those as estimates.
-            leaves = dice.random() < LEAVING and not isinstance(body.get("prompt"), list)
+            leaves = dice.random() < LEAVING
+            path, body = _request(dice, leaves)
             patience = dice.uniform(0, 0.4) if leaves else 300
             try:
                 async with asyncio.timeout(patience), session.post(path, json=body) as answer:

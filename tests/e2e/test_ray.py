@@ -22,7 +22,7 @@ from freehold.core.gates import Verdict, record_verdict
 from freehold.core.probe.reference import probe_reference
 from freehold.core.store import Store
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 LIMIT_S = 900.0
 """A busy machine takes minutes for what is a minute's work."""

@@ -3,6 +3,7 @@
 import fcntl
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def build(folder):
     (folder / "half").touch()
     with Path(sys.argv[2]).open("a") as built:
         built.write("x")
-    time.sleep(float(sys.argv[3]))
+    while not Path(sys.argv[3]).exists():
+        time.sleep(0.01)
     return {}
 
 ensure_folder(Path(sys.argv[1]), build)
@@ -38,9 +40,16 @@ def refuse(folder: Path) -> dict[str, Any]:
     raise AssertionError(f"{folder} was built again")
 
 
-def start_building(folder: Path, built: Path, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BUILD_SLOWLY, str(folder), str(built), str(seconds)]
+def start_building(folder: Path, built: Path, go: Path) -> subprocess.Popen[str]:
+    """A process that has half made the folder, or waits for the lock, until `go` is there."""
+    command = [sys.executable, "-c", BUILD_SLOWLY, str(folder), str(built), str(go)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until_half(folder: Path, process: subprocess.Popen[str]) -> None:
+    while not (folder / "half").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 def test_builds_once_and_reuses(tmp_path: Path) -> None:
@@ -52,9 +61,8 @@ def test_builds_once_and_reuses(tmp_path: Path) -> None:
 
 def test_one_half_made_by_a_killed_process_is_built_again(tmp_path: Path) -> None:
     folder, built = tmp_path / "environment", tmp_path / "built"
-    process = start_building(folder, built, 60)
-    while not (folder / "half").exists():
-        assert process.poll() is None
+    process = start_building(folder, built, tmp_path / "go")
+    wait_until_half(folder, process)
     process.kill()
     process.communicate()
     assert not is_complete(folder)
@@ -65,12 +73,19 @@ def test_one_half_made_by_a_killed_process_is_built_again(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_two_processes_at_once_build_it_once(tmp_path: Path) -> None:
-    folder, built = tmp_path / "environment", tmp_path / "built"
-    processes = [start_building(folder, built, 0.5) for _ in range(2)]
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    folder, built, go = tmp_path / "environment", tmp_path / "built", tmp_path / "go"
+    first = start_building(folder, built, go)
+    wait_until_half(folder, first)
+    second = start_building(folder, built, go)
+    try:
+        assert second.stderr is not None
+        assert any("Waiting for another process" in line for line in second.stderr)
+    finally:
+        go.touch()
+        said = [process.communicate()[1] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], said
     assert built.read_text() == "x"
-    assert sum("Waiting for another process" in text for text in said) == 1
+    assert "Waiting for another process" not in "".join(said)
 
 
 ORPHAN = """

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fixtures.wheels import write_wheel
@@ -68,6 +69,7 @@ def test_size_counts_every_file(tmp_path: Path) -> None:
 
 def test_the_count_is_plain_lines_off_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freehold.core.counter.PLAIN_INTERVAL_S", 0)
+    monkeypatch.setattr("freehold.core.counter.time", SimpleNamespace(monotonic=lambda: 1.0))
     out = io.StringIO()
     with Counter("packages", 205, out) as counter:
         counter.show(57)

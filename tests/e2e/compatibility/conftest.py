@@ -23,10 +23,17 @@ DEPLOYMENT = f"""
 models:
   {MODEL}:
     artifact: {MODEL}
-    engine: {{maxModelLen: {CONTEXT}, probe: "off", toolCallParser: hermes, chatTemplate: {HERE / "tools.jinja"}}}
-  no-parser: {{artifact: no-parser, engine: {{probe: "off", extraArgs: [--max-num-batched-tokens, "{PIECE}"]}}}}
-  embedder: {{artifact: embedder, engine: {{probe: "off"}}}}
-  ranker: {{artifact: ranker, engine: {{probe: "off"}}}}
+    engine:
+      dtype: float32
+      maxModelLen: {CONTEXT}
+      probe: "off"
+      toolCallParser: hermes
+      chatTemplate: {HERE / "tools.jinja"}
+  no-parser:
+    artifact: no-parser
+    engine: {{dtype: float32, probe: "off", extraArgs: [--max-num-batched-tokens, "{PIECE}"]}}
+  embedder: {{artifact: embedder, engine: {{dtype: float32, probe: "off"}}}}
+  ranker: {{artifact: ranker, engine: {{dtype: float32, probe: "off"}}}}
 gateway: {{port: 0}}
 """
 

@@ -127,7 +127,7 @@ async def test_a_timeout(url: str, engine: StubEngine) -> None:
         await call.left.wait()
 
     engine.answer = wait
-    async with _openai(url, timeout=0.3) as client:
+    async with _openai(url, timeout=5) as client:
         with pytest.raises(openai.APITimeoutError):
             await client.chat.completions.create(model="tiny", messages=ASK)
     await asyncio.wait_for(engine.calls[0].left.wait(), 10)

@@ -1,5 +1,6 @@
 """No text crashes a reader, none is scanned for ever, and what is found lies within the file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,13 @@ PIECES = (  # noqa: SIM905
     "|self.|this.|lambda x:|=>|f'{|OPENAI_API_KEY|https://api.openai.com/v1|#|//|/*|\\|\x00|\u2028|é"
     "|\ud800|await |import(|require(|async |match x:\n case |{'cells': [|<script>|\""
 ).split("|")
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "150")),
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def check(file: str, text: str) -> None:

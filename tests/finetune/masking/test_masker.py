@@ -1,5 +1,6 @@
 """What holds for every conversation: each answer is learnt once, exactly, after the engine's own prompt tokens."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ TEMPLATES = [
 ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     contents=st.lists(CONTENT, min_size=2, max_size=6).filter(lambda found: len(found) % 2 == 0),
     weights=st.lists(st.sampled_from([0, 1, None]), min_size=3, max_size=3).filter(lambda found: found[0] != 0),

@@ -138,22 +138,32 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
 
 
 CHILD = """
-import json, sys
+import signal, sys
 from pathlib import Path
 from freehold.core.settings import Settings
 from freehold.core.store import Store
 from freehold.finetune.recipe import Recipe
+from freehold.finetune.training.checkpoints import CheckpointKeeper
 from freehold.finetune.training.run import finetune
+
+on_save = CheckpointKeeper.on_save
+
+def save_and_wait(keeper, args, state, control, **more):
+    on_save(keeper, args, state, control, **more)
+    if state.global_step >= int(sys.argv[3]):
+        signal.pause()
+
+CheckpointKeeper.on_save = save_and_wait
 home = Path(sys.argv[1])
 finetune(Recipe.model_validate_json(sys.argv[2]), Store(home / "store"), Settings(home=home))
 """
 
 
 def _run_until_killed(data: Path, settings: Settings, sections: dict[str, Any], *, checkpoints: int) -> Path:
-    """Start the run in a process of its own, kill -9 it once it has written so many checkpoints."""
+    """Start the run in a process of its own, which waits once it has written so many checkpoints; kill -9 it there."""
     recipe = recipe_for(data, **sections).model_dump_json()
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(settings.home), recipe],
+        [sys.executable, "-c", CHILD, str(settings.home), recipe, str(checkpoints)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

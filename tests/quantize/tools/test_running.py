@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from fixtures.journeys import all_gone
 
 from freehold.core.errors import EnvironmentProblem
 from freehold.quantize.tools import standalone
@@ -78,10 +80,8 @@ def test_what_it_started_ends_with_it(order: Order) -> None:
     starts = "import subprocess; p = subprocess.Popen(['sleep', '1000']);"
     run_tool(tool(f"{starts} open(order['state'] + '/pid', 'w').write(str(p.pid))"), order)
     child = int((order.state / "pid").read_text())
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    with suppress(psutil.NoSuchProcess):  # gone already
+        assert all_gone([psutil.Process(child)])
 
 
 def test_it_ends_with_who_started_it(order: Order) -> None:
