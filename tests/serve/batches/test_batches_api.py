@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from fixtures.batch_house import CHAT, BatchHouse, line, lines_of, over, results, some, start_batch
+from fixtures.batch_house import CHAT, OVER, BatchHouse, line, lines_of, over, results, some, start_batch
 from fixtures.house import ADMIN_SECRET, answer_three
 from fixtures.stub_engine import Call
 from fixtures.tuning_house import GOOD, files_in, until
@@ -342,25 +342,48 @@ def expire(connection: Connection) -> None:
     connection.execute(update(BatchJobRow).values(expires_at=1.0))
 
 
+def forget_leases(connection: Connection) -> None:
+    connection.execute(update(BatchJobRow).values(lease_until=0.0))
+
+
+@pytest.mark.parametrize("house", [{"batches": {"concurrency": 2}}], indirect=True)
 async def test_a_full_disk_costs_a_try_and_no_line(house: BatchHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    await house.stop()
-    house.lease_s = 1.0
-    await house.start()
+    """It is full twice when `line-3` is answered, and `line-2` is asked then: a try that was cut off is paid for."""
     append, full = Journal.append, 2
+    is_other_asked = asyncio.Event()
 
     def fail(journal: Journal, record: Any) -> Any:
         nonlocal full
-        if record.line > 2 and full:
+        if full and b"line-3" in bytes(record.answer):
             full -= 1
+            is_other_asked.clear()
             raise OSError("No space left on device")
         return append(journal, record)
 
+    async def answer(call: Call) -> None:
+        content = call.json["messages"][0]["content"]
+        if full and content == "line-2":
+            is_other_asked.set()
+            await call.left.wait()
+            return
+        if full and content == "line-3":
+            await is_other_asked.wait()
+        await answer_three(call)
+
     monkeypatch.setattr(Journal, "append", fail)
+    house.tiny.answer = answer
     client = await house.client()
-    done = await over(client, (await start_batch(client, some(6))).id)
+    batch = await start_batch(client, some(6))
+
+    async def is_over() -> Any:  # as soon as its lease has run out, somebody tries again
+        await house.database.run(forget_leases)
+        found = await client.batches.retrieve(batch.id)
+        return found if found.status in OVER else None
+
+    done = await until(is_over)
     assert (done.status, done.request_counts.completed) == ("completed", 6)
     assert full == 0
-    assert len(house.tiny.calls) > 6
+    assert len(house.tiny.calls) == 6 + 2 * 2
 
     async def is_accounted() -> bool:  # what was cut off tells a moment later
         return (await house.usage())["requests"] == len(house.tiny.calls)

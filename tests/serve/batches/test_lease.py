@@ -8,10 +8,11 @@ from fixtures.batch_house import HEARTBEAT_S, BatchHouse, over, some, start_batc
 from fixtures.house import answer_three
 from fixtures.stub_engine import Call
 from fixtures.tuning_house import until
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from freehold.serve.state.batches import BatchRecord, get_batch
 from freehold.serve.state.database import now
+from freehold.serve.state.tables import BatchJobRow
 
 pytestmark = pytest.mark.slow
 
@@ -32,15 +33,13 @@ async def test_who_is_late_to_renew_it_does_not_take_the_batch_a_second_time(
     async def is_asked() -> bool:
         return len(house.tiny.calls) == 2
 
-    await house.stop()
-    house.lease_s = 0.1
     house.tiny.answer = held
     monkeypatch.setattr("freehold.serve.batches.holding.keep_batch", unrenewed)
-    await house.start()
     client = await house.client()
     batch = await start_batch(client, some(2))
     await until(is_asked)
-    await asyncio.sleep(house.lease_s + 5 * HEARTBEAT_S)
+    await house.database.run(lambda connection: connection.execute(update(BatchJobRow).values(lease_until=0.0)))
+    await asyncio.sleep(5 * HEARTBEAT_S)
     go.set()
     assert (await over(client, batch.id)).status == "completed"
     assert len(house.tiny.calls) == 2
