@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from fixtures.stub_engine import StubEngine
 
 from freehold.core.errors import NotFoundError
 from freehold.serve.config import GatewayConfig
+from freehold.serve.gateway import serve_gateway
 from freehold.serve.gateway.app import Gateway, create_gateway
 from freehold.serve.gateway.endpoints import ENDPOINTS
+from freehold.serve.gateway.errors import WorkerSilent
 from freehold.serve.gateway.principal import Principal
+from freehold.serve.gateway.services import Services
 from freehold.serve.workers.control import control_socket
 from freehold.serve.workers.folder import ControlFolder, make_control_folder
 from freehold.serve.workers.siblings import Siblings
@@ -107,6 +111,29 @@ async def test_a_response_is_found_at_another_worker_by_its_owner_alone(folder: 
         with pytest.raises(NotFoundError):
             first.owners.owner("resp_1", stranger)
         assert first.owners.owner("resp_1", owner) is ENGINES["other"]
+
+
+async def test_a_response_that_a_silent_worker_may_know_is_not_called_unknown(folder: ControlFolder) -> None:
+    async with worker(folder, 1) as (first, siblings):
+        with pytest.raises(WorkerSilent, match="resp_1"):
+            await first.owners.look_around("resp_1", Principal("key_a"), siblings)
+        async with worker(folder, 2) as (second, _):
+            _learn(second, "resp_1", "key_a")
+            await first.owners.look_around("resp_1", Principal("key_a"), siblings)
+        assert first.owners.owner("resp_1", Principal("key_a")) is ENGINES["other"]
+
+
+async def test_a_client_is_told_to_ask_again_when_a_worker_is_silent(folder: ControlFolder) -> None:
+    services = Services(siblings=Siblings(folder, 1, 2))
+    async with (
+        serve_gateway(ENGINES, GatewayConfig(port=0), services=services) as server,
+        aiohttp.ClientSession() as web,
+    ):
+        async with web.get(f"{server.url}/v1/responses/resp_1") as answer:
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert (await answer.json())["error"]["code"] == "worker_silent"
+        async with worker(folder, 2), web.get(f"{server.url}/v1/responses/resp_1") as answer:
+            assert answer.status == 404
 
 
 async def test_a_response_that_nobody_knows_stays_unknown(folder: ControlFolder) -> None:

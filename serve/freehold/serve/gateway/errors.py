@@ -127,6 +127,12 @@ class KeysUnavailable(Unavailable):
     code = "keys_unavailable"
 
 
+class WorkerSilent(Unavailable):
+    """A worker of this gateway may know what is asked for, and does not answer its siblings."""
+
+    code = "worker_silent"
+
+
 class EngineSilent(RemoteError):
     """The engine took the request and did not begin to answer in the time that the route gives it."""
 

@@ -54,7 +54,7 @@ class ResponseOwners:
         return self._owners.get(response_id)
 
     async def look_around(self, response_id: str, principal: Principal, siblings: "Siblings") -> None:
-        """Learn from the other workers who holds it, where that is not known and matters."""
+        """Learn from the other workers who holds it, where that is not known and matters. Raises WorkerSilent."""
         if response_id in self._owners or (len(self._engines) == 1 and not principal.key_id):
             return
         if owner := await siblings.owner(response_id):

@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 from prometheus_client.core import GaugeMetricFamily
 
+from freehold.serve.gateway.errors import WorkerSilent
 from freehold.serve.gateway.owners import Owner
 from freehold.serve.workers.folder import ControlFolder
 from freehold.serve.workers.merging import merge
@@ -24,7 +25,7 @@ ANSWER_TIMEOUT_S = 1.0
 
 
 class Siblings:
-    """The other workers, by their sockets; those that do not answer within a second are done without."""
+    """The other workers, by their sockets; none is waited for longer than a second."""
 
     def __init__(self, folder: ControlFolder, number: int, count: int) -> None:
         self.number = number
@@ -57,12 +58,21 @@ class Siblings:
         return families.render()
 
     async def owner(self, response_id: str) -> Owner | None:
-        """What a sibling knows of a stored response."""
+        """What a sibling knows of a stored response. Raises WorkerSilent if one that may know it does not answer."""
         answers = await asyncio.gather(*(self._ask(other, "/owner", id=response_id) for other in self._others))
-        return next((msgspec.json.decode(answer, type=Owner) for answer in answers if answer), None)
+        for answer in filter(None, answers):
+            return msgspec.json.decode(answer, type=Owner)
+        if None in answers:
+            raise WorkerSilent(
+                f"Who holds response '{response_id}' is not known now",
+                why="a worker of the gateway that may know it does not answer",
+                next_step="ask again",
+                retry_after_s=1,
+            )
+        return None
 
     async def _ask(self, number: int, path: str, **query: str) -> bytes | None:
-        """The body of a sibling's 200; None if there is none in time."""
+        """What a sibling answers, empty where it has nothing to tell; None if it does not answer in time."""
         connector = aiohttp.UnixConnector(path=self._folder.address(number))
         timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S)
         try:
@@ -70,7 +80,10 @@ class Siblings:
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.get(f"http://worker{path}", params=query) as response,
             ):
-                return await response.read() if response.status == 200 else None
+                if response.status == 404:
+                    return b""
+                response.raise_for_status()
+                return await response.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             log.warning("Worker %d does not answer its siblings: %s", number, error or type(error).__name__)
             return None
