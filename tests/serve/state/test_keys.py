@@ -275,6 +275,7 @@ class Poller(threading.Thread):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patience")
 def test_no_change_is_missed_while_many_are_made_at_once(store: KeyStore, database_url: str) -> None:
     threads, rounds = 8, 6
     databases = [open_database(database_url) for _ in range(2)]  # two replicas

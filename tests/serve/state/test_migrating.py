@@ -29,6 +29,7 @@ def test_every_migration_goes_back(database: Database) -> None:
     assert "api_key" in inspect(database.engine).get_table_names()
 
 
+@pytest.mark.usefixtures("patience")
 def test_replicas_that_start_together_migrate_once(database_url: str) -> None:
     failures: list[Exception] = []
 

@@ -298,11 +298,9 @@ def test_whatever_happens_leases_add_up_and_no_use_is_lost(database: Database, s
         assert spent(database) == used
 
 
-def test_threads_that_contend_never_lease_more_than_there_is(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("patience")
+def test_threads_that_contend_never_lease_more_than_there_is(database: Database) -> None:
     """Every thread names several allowances, in an order of its own; none dies of a deadlock, none loses a count."""
-    monkeypatch.setattr("freehold.serve.state.allowances.LOCK_TIMEOUT", "30000")
     names = [Name(f"key_{number}", "month_tokens", THIS_MONTH) for number in range(4)]
     used: Counter[Name] = Counter()
     failures: list[BaseException] = []
@@ -335,6 +333,7 @@ def test_threads_that_contend_never_lease_more_than_there_is(
         thread.start()
     while any(thread.is_alive() for thread in threads):
         database.call(assert_consistent)
+        time.sleep(0.005)
     for thread in threads:
         thread.join()
     assert failures == []

@@ -100,6 +100,7 @@ def test_a_cancelled_job_is_nobodys(database: Database) -> None:
     assert take(database) is None
 
 
+@pytest.mark.usefixtures("patience")
 def test_runners_share_a_queue_without_taking_a_job_twice(database: Database) -> None:
     jobs = {make(database) for _ in range(12)}
     taken: list[str] = []
@@ -146,6 +147,7 @@ def test_jobs_are_found_by_their_metadata(database: Database) -> None:
     assert [job.id for job in found] == [ours]
 
 
+@pytest.mark.usefixtures("patience")
 def test_room_is_given_once(database: Database) -> None:
     quota = StorageQuota(1000, 1500)
     given: list[str] = []
