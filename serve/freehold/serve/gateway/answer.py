@@ -39,7 +39,8 @@ async def relay_answer(
 ) -> bytes:
     """Relay it to its end and return its first bytes; `first` are those that have been read already.
 
-    An answer that was read whole is left for the exchange's `release`, so that it can be accounted for before.
+    Its last bytes are left for the exchange's `release`, so that it can be accounted for before. A stream's events have
+    gone by then, and what is left of it is what tells the client that it was whole.
     `head` and `lines` are its headers, the latter in their final form. Raises ConnectionBroken if the engine does not
     get to its end, EndpointNotSupported if the engine does not have the path.
     """
@@ -92,7 +93,7 @@ async def _relay_events(
             if pace_s < BURST_S:
                 answer.hold()
                 await asyncio.sleep(GATHER_S)
-    exchange.end(hider.rest() if hider is not None else b"")
+    exchange.end_with(hider.rest() if hider is not None else b"")
     return first
 
 
@@ -111,5 +112,5 @@ async def _relay_pieces(
             await exchange.client.room()
         last = chunk
     meter.whole(last)
-    exchange.end(last)
+    exchange.end_with(last)
     return first
