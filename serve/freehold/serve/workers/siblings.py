@@ -66,7 +66,7 @@ class Siblings:
             raise WorkerSilent(
                 f"Who holds response '{response_id}' is not known now",
                 why="a worker of the gateway that may know it does not answer",
-                next_step="ask again",
+                next_step="Send the request again in a moment.",
                 retry_after_s=1,
             )
         return None
