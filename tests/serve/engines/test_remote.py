@@ -1,6 +1,7 @@
 """A remote engine: ready while the endpoint answers, unreachable while it does not."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -80,3 +81,14 @@ async def test_an_endpoint_that_nobody_runs_is_unreachable() -> None:
     await _until(engine, EngineState.UNREACHABLE)
     assert "does not answer" in engine.detail
     await engine.stop()
+
+
+async def test_an_endpoint_that_hangs_is_unreachable_and_the_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "CHECK_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel takes the connection, and nobody reads it
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        engine = RemoteEngine("far", RemoteConfig(kind="remote", base_url=url))
+        await engine.start()
+        await _until(engine, EngineState.UNREACHABLE)
+        await engine.stop()
+        assert engine.detail == f"{url} does not answer: TimeoutError"

@@ -49,11 +49,11 @@ async def attempt(client: httpx.AsyncClient, path: str, body: dict[str, Any]) ->
     try:
         response = await client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        return Again(f"no connection: {error or type(error).__name__}", may_be_billed=False)
+        return Again(f"no connection: {str(error) or type(error).__name__}", may_be_billed=False)
     except httpx.TimeoutException:
         return Again(f"no answer within {client.timeout.read:.0f} s", may_be_billed=True)
     except httpx.TransportError as error:
-        return Again(f"the connection was lost: {error or type(error).__name__}", may_be_billed=True)
+        return Again(f"the connection was lost: {str(error) or type(error).__name__}", may_be_billed=True)
     latency_s = time.monotonic() - started
     if response.status_code != HTTPStatus.OK:
         return _not_ok(response, body)

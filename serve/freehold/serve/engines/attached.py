@@ -161,7 +161,7 @@ class AttachedEngine:
             version = self._version or await _version(session, self.base_url)
             await self._clear(session)
         except (EngineError, aiohttp.ClientError, TimeoutError) as error:
-            cause = f"it does not answer: {error or type(error).__name__}"
+            cause = f"it does not answer: {str(error) or type(error).__name__}"
             return Diagnosis(cause, "Read its log.", is_final=False)
         trouble = await unproven(session, self.base_url, self.name, self.artifact, self._config, self._report)
         if trouble is not None:

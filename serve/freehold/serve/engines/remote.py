@@ -68,7 +68,7 @@ class RemoteEngine:
                     return EngineState.READY, ""
                 return EngineState.UNREACHABLE, f"{self.base_url}/v1/models answers {response.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
-            return EngineState.UNREACHABLE, f"{self.base_url} does not answer: {error or type(error).__name__}"
+            return EngineState.UNREACHABLE, f"{self.base_url} does not answer: {str(error) or type(error).__name__}"
 
 
 def _authorization(name: str, config: RemoteConfig, environ: Mapping[str, str]) -> dict[str, str]:

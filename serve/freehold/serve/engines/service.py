@@ -140,7 +140,7 @@ class Service:
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             self._misses[address] = self._misses.get(address, 0) + 1
             if self._misses[address] >= MISSES:
-                replica.hide(f"its attendant at {url} does not answer: {error or type(error).__name__}")
+                replica.hide(f"its attendant at {url} does not answer: {str(error) or type(error).__name__}")
             return
         self._misses[address] = 0
         if status.model == self.model:
