@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from fixtures.batch_house import CHAT, OVER, BatchHouse, line, lines_of, over, results, some, start_batch
+from fixtures.batch_house import CHAT, OVER, BatchHouse, forget_leases, line, lines_of, over, results, some, start_batch
 from fixtures.house import ADMIN_SECRET, answer_three
 from fixtures.stub_engine import Call
 from fixtures.tuning_house import GOOD, files_in, until
@@ -340,10 +340,6 @@ async def test_a_batch_may_expire_before_anybody_looks_at_it(house: BatchHouse) 
 
 def expire(connection: Connection) -> None:
     connection.execute(update(BatchJobRow).values(expires_at=1.0))
-
-
-def forget_leases(connection: Connection) -> None:
-    connection.execute(update(BatchJobRow).values(lease_until=0.0))
 
 
 @pytest.mark.parametrize("house", [{"batches": {"concurrency": 2}}], indirect=True)

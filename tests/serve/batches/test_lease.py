@@ -4,15 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from fixtures.batch_house import HEARTBEAT_S, BatchHouse, over, some, start_batch
+from fixtures.batch_house import HEARTBEAT_S, BatchHouse, forget_leases, over, some, start_batch
 from fixtures.house import answer_three
 from fixtures.stub_engine import Call
 from fixtures.tuning_house import until
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from freehold.serve.state.batches import BatchRecord, get_batch
 from freehold.serve.state.database import now
-from freehold.serve.state.tables import BatchJobRow
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +37,7 @@ async def test_who_is_late_to_renew_it_does_not_take_the_batch_a_second_time(
     client = await house.client()
     batch = await start_batch(client, some(2))
     await until(is_asked)
-    await house.database.run(lambda connection: connection.execute(update(BatchJobRow).values(lease_until=0.0)))
+    await house.database.run(forget_leases)
     await asyncio.sleep(5 * HEARTBEAT_S)
     go.set()
     assert (await over(client, batch.id)).status == "completed"
