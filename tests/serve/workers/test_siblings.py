@@ -46,10 +46,10 @@ def folder(tmp_path: Path) -> ControlFolder:
 @asynccontextmanager
 async def worker(folder: ControlFolder, number: int, requests: int = 0) -> AsyncIterator[tuple[Gateway, Siblings]]:
     """One of two workers, which has answered so many requests."""
-    gateway = create_gateway(ENGINES, GatewayConfig())
+    siblings = Siblings(folder, number, 2)
+    gateway = create_gateway(ENGINES, GatewayConfig(), services=Services(siblings=siblings))
     for _ in range(requests):
         gateway.metrics.of("tiny").count_request(CHAT, 200)
-    siblings = Siblings(folder, number, 2)
     async with control_socket(gateway, siblings, folder.address(number)):
         yield gateway, siblings
 
@@ -85,12 +85,15 @@ async def test_a_worker_that_never_was_is_silent(folder: ControlFolder) -> None:
         assert await told(*one) == (3, 1)
 
 
-async def test_a_worker_that_hangs_is_not_waited_for(folder: ControlFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_hangs_is_not_waited_for(
+    folder: ControlFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("freehold.serve.workers.siblings.ANSWER_TIMEOUT_S", 0.1)
     async with worker(folder, 1, requests=3) as one:
         held: list[asyncio.StreamWriter] = []
         hanging = await asyncio.start_unix_server(lambda reader, writer: held.append(writer), folder.address(2))
         assert await told(*one) == (3, 1)
+        assert "Worker 2 does not answer its siblings: TimeoutError" in caplog.text
         hanging.close()
         for writer in held:
             writer.close()
@@ -102,25 +105,21 @@ def _learn(gateway: Gateway, response_id: str, key_id: str) -> None:
 
 
 async def test_a_response_is_found_at_another_worker_by_its_owner_alone(folder: ControlFolder) -> None:
-    async with worker(folder, 1) as (first, siblings), worker(folder, 2) as (second, _):
+    async with worker(folder, 1) as (first, _), worker(folder, 2) as (second, _):
         _learn(second, "resp_1", "key_a")
-        owner, stranger = Principal("key_a"), Principal("key_b")
         with pytest.raises(NotFoundError):
-            first.owners.owner("resp_1", owner)
-        await first.owners.look_around("resp_1", stranger, siblings)
-        with pytest.raises(NotFoundError):
-            first.owners.owner("resp_1", stranger)
-        assert first.owners.owner("resp_1", owner) is ENGINES["other"]
+            await first.owners.owner("resp_1", Principal("key_b"))
+        assert await first.owners.owner("resp_1", Principal("key_a")) is ENGINES["other"]
 
 
 async def test_a_response_that_a_silent_worker_may_know_is_not_called_unknown(folder: ControlFolder) -> None:
-    async with worker(folder, 1) as (first, siblings):
+    async with worker(folder, 1) as (first, _):
         with pytest.raises(WorkerSilent, match="resp_1"):
-            await first.owners.look_around("resp_1", Principal("key_a"), siblings)
+            await first.owners.owner("resp_1", Principal("key_a"))
         async with worker(folder, 2) as (second, _):
             _learn(second, "resp_1", "key_a")
-            await first.owners.look_around("resp_1", Principal("key_a"), siblings)
-        assert first.owners.owner("resp_1", Principal("key_a")) is ENGINES["other"]
+            assert await first.owners.owner("resp_1", Principal("key_a")) is ENGINES["other"]
+        assert await first.owners.owner("resp_1", Principal("key_a")) is ENGINES["other"], "it is known here now"
 
 
 async def test_a_client_is_told_to_ask_again_when_a_worker_is_silent(folder: ControlFolder) -> None:
@@ -137,8 +136,9 @@ async def test_a_client_is_told_to_ask_again_when_a_worker_is_silent(folder: Con
 
 
 async def test_a_response_that_nobody_knows_stays_unknown(folder: ControlFolder) -> None:
-    async with worker(folder, 1) as (first, siblings), worker(folder, 2):
-        await first.owners.look_around("resp_1", Principal(""), siblings)
+    async with worker(folder, 1) as (first, _), worker(folder, 2):
+        with pytest.raises(NotFoundError):
+            await first.owners.owner("resp_1", Principal(""))
         assert first.owners.known("resp_1") is None
 
 

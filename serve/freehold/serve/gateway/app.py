@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
-from freehold.core.errors import FreeholdError
 from freehold.serve.config import GatewayConfig
 from freehold.serve.engines.engine import Engine
 from freehold.serve.engines.service import ServiceEngine
 from freehold.serve.gateway.endpoints import ENDPOINTS, RESPONSES_PREFIX, STORED_RESPONSE, Endpoint
-from freehold.serve.gateway.errors import Draining, MethodNotAllowed, WorkerSilent
+from freehold.serve.gateway.errors import Draining, MethodNotAllowed
 from freehold.serve.gateway.metrics import GatewayMetrics
 from freehold.serve.gateway.owners import ResponseOwners
 from freehold.serve.gateway.pages import create_pages
@@ -20,9 +18,6 @@ from freehold.serve.gateway.relay import Relay
 from freehold.serve.gateway.routing import RouteTable
 from freehold.serve.gateway.service_metrics import ServiceMetrics
 from freehold.serve.gateway.services import NOTHING, Services
-
-if TYPE_CHECKING:
-    from freehold.serve.workers.siblings import Siblings
 
 _POLL_S = 0.02
 _LAST_WORDS_S = 3.0
@@ -60,7 +55,6 @@ class Gateway:
         self.metrics.held = {service.model: 0 for service in services_of if service.hold_s}
         self._relay = Relay(engines, table, self.metrics, config.max_body_bytes, services)
         self._engines = engines
-        self._siblings = services.siblings
         self._batches = services.batches
         self._pages = create_pages(engines, self.metrics, self._relay, services)
         if services.keyring is not None:
@@ -93,21 +87,7 @@ class Gateway:
         if scope["method"] != method:
             await self._relay.refuse(MethodNotAllowed(scope["method"], scope["path"], method), endpoint, send)
             return
-        if self._siblings is not None:
-            try:
-                await self._look_around(response_id, scope, self._siblings)
-            except WorkerSilent as error:
-                await self._relay.refuse(error, endpoint, send)
-                return
         await self._relay(endpoint, scope, send, response_id)
-
-    async def _look_around(self, response_id: str, scope: Scope, siblings: "Siblings") -> None:
-        """Learn who holds it, for whom it may be told. Raises WorkerSilent."""
-        try:
-            principal = await self._relay.identify(scope["headers"])
-        except FreeholdError:
-            return  # the relay refuses it in a moment, and then nobody need be asked
-        await self.owners.look_around(response_id, principal, siblings)
 
     @property
     def owners(self) -> ResponseOwners:

@@ -37,8 +37,9 @@ class ResponseOwners:
     it does not know goes to the engine if there is just one; with keys nobody reads what is not known to be theirs.
     """
 
-    def __init__(self, engines: Mapping[str, Engine]) -> None:
+    def __init__(self, engines: Mapping[str, Engine], siblings: "Siblings | None") -> None:
         self._engines = engines
+        self._siblings = siblings
         self._owners: OrderedDict[str, Owner] = OrderedDict()
 
     def learn(self, endpoint: Endpoint, answer: bytes, engine: Engine, principal: Principal) -> None:
@@ -53,28 +54,29 @@ class ResponseOwners:
         """What this process knows of it."""
         return self._owners.get(response_id)
 
-    async def look_around(self, response_id: str, principal: Principal, siblings: "Siblings") -> None:
-        """Learn from the other workers who holds it, where that is not known and matters. Raises WorkerSilent."""
-        if response_id in self._owners or (len(self._engines) == 1 and not principal.key_id):
-            return
-        if owner := await siblings.owner(response_id):
-            self._remember(response_id, owner)
-
     def _remember(self, response_id: str, owner: Owner) -> None:
         self._owners[response_id] = owner
         if len(self._owners) > _REMEMBERED:
             self._owners.popitem(last=False)
 
-    def owner(self, response_id: str, principal: Principal) -> Engine:
-        """The engine that holds it. Raises NotFoundError, also for what is somebody else's."""
+    async def owner(self, response_id: str, principal: Principal) -> Engine:
+        """The engine that holds it, as far as this worker or another one knows.
+
+        Raises NotFoundError, also for what is somebody else's; WorkerSilent while one that may know does not answer.
+        """
+        is_plain = len(self._engines) == 1 and not principal.key_id
         known = self._owners.get(response_id)
+        if known is None and self._siblings is not None and not is_plain:
+            known = await self._siblings.owner(response_id)
+            if known is not None:
+                self._remember(response_id, known)
         if known is not None and known.engine in self._engines and known.key_id == principal.key_id:
             engine = self._engines[known.engine]
             if not isinstance(engine, ServiceEngine):
                 return engine
             if held := engine.at(known.place):
                 return held
-        if known is None and len(self._engines) == 1 and not principal.key_id:
+        if known is None and is_plain:
             only = next(iter(self._engines.values()))
             return (only.choose() or only) if isinstance(only, ServiceEngine) else only
         raise NotFoundError(f"No response '{response_id}'", why="none of the engines here is known to hold it")

@@ -67,7 +67,7 @@ class Reception:
             body = await read_body(exchange.client.receive, declared, self._max_body_bytes)
         request_id = f"{self._id_prefix}{next(self._ids):08x}"
         if response_id:
-            owner = self._owners.owner(response_id, principal)
+            owner = await self._owners.owner(response_id, principal)
             return Job(endpoint, principal, Plan((owner,)), body, None, request_id)
         request = parse_request(endpoint, scope, body)
         caller = (scope.get("client") or ("",))[0]

@@ -60,7 +60,7 @@ class Relay:
         self._metrics = metrics
         self._services = services
         self.pool: EnginePool | None = None
-        self.owners = ResponseOwners(engines)
+        self.owners = ResponseOwners(engines, services.siblings)
         self.running: set[Exchange] = set()
         self.is_draining = False
         self.calls = EngineCalls(self._open_pool)

@@ -60,8 +60,8 @@ class Siblings:
     async def owner(self, response_id: str) -> Owner | None:
         """What a sibling knows of a stored response. Raises WorkerSilent if one that may know it does not answer."""
         answers = await asyncio.gather(*(self._ask(other, "/owner", id=response_id) for other in self._others))
-        for answer in filter(None, answers):
-            return msgspec.json.decode(answer, type=Owner)
+        if found := next(filter(None, answers), None):
+            return msgspec.json.decode(found, type=Owner)
         if None in answers:
             raise WorkerSilent(
                 f"Who holds response '{response_id}' is not known now",
@@ -85,7 +85,7 @@ class Siblings:
                 response.raise_for_status()
                 return await response.read()
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            log.warning("Worker %d does not answer its siblings: %s", number, error or type(error).__name__)
+            log.warning("Worker %d does not answer its siblings: %s", number, str(error) or type(error).__name__)
             return None
 
 
